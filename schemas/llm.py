@@ -28,7 +28,6 @@ class Decoding(BaseModel):
     top_p: float = Field(1.0, gt=0.0, le=1.0)
     max_tokens: int = Field(512, gt=0)
     stop: tuple[str, ...] = Field((), description="strings that end the text, besides the template's own")
-    banned_first: tuple[int, ...] = Field((), description="token ids that may not open the text")
 
     def recorded(self, seed: int | None) -> Sampling:
         """What is written beside a text drawn so."""
