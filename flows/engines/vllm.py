@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Output = RequestOutput | PoolingRequestOutput
 
 
-class EngineDead(RuntimeError):  # noqa: N818 - a state, named as one
+class EngineDead(RuntimeError):
     """The engine's loop has ended; its process is of no further use."""
 
 
