@@ -138,13 +138,13 @@ TABLES: tuple[type[Row], ...] = (Seed, Chat, Answer, Score, Note, Vector, Prefer
 
 
 @cache
-def schema(row: type[Row]) -> pl.Schema:
-    """The polars schema of a row class."""
+def schema(row: type) -> pl.Schema:
+    """The polars schema of a row class: a table's, or an export's."""
     return pl.Schema(_fields(row))
 
 
 @cache
-def columns(row: type[Row]) -> dict[str, str]:
+def columns(row: type) -> dict[str, str]:
     """Column name -> its sentence, for cards and documentation."""
     hints = get_type_hints(row, include_extras=True)
     return {f.name: get_args(hints[f.name])[1] for f in dataclasses.fields(row)}
@@ -162,7 +162,7 @@ def rows(row: type[Row], table: pl.DataFrame) -> list[Row]:
     return [build(values) for values in table.iter_rows(named=True)]
 
 
-def conform(row: type[Row], table: pl.DataFrame) -> pl.DataFrame:
+def conform(row: type, table: pl.DataFrame) -> pl.DataFrame:
     """Let a frame through if it has exactly the table's columns and types. Casts nothing.
 
     Raises:
