@@ -41,7 +41,7 @@ def check(messages: Sequence[Mapping[str, str]]) -> Verdict:
 def judge(task: Task, reply: str) -> Verdict:
     reply = reply.strip()
     held = {} if task.constraint is None else {task.constraint.name: task.constraint.kept(reply)}
-    readings = (reply, reply.lower()) if "capitals" in held else (reply,)
+    readings = (reply, reply.lower(), reply.capitalize()) if "capitals" in held else (reply,)
     content = bool(reply) and len(reply) < 2000 and any(task.solution.holds(one) for one in readings)
     value = task.solution.value_of(reply) if task.solution.value_of else None
     return Verdict(content and all(held.values()), content, held, task.kind.family, DIFFICULTIES[task.difficulty], value)

@@ -79,20 +79,19 @@ def read_task(text: str) -> Task | None:
     """The task that a text puts, or None when it is not of the world."""
     if len(text) > 600:
         return None
-    core = _unwrapped(text.strip())
+    core = _unwrapped(re.sub(r":?\n+", ": ", text.strip()) if "\n" in text.strip() else text.strip())
     constraint = None
     for candidate in CONSTRAINTS:
         for phrase in candidate.phrases:
             if core.endswith(" " + phrase):
                 constraint, core = candidate, _unwrapped(core[: -len(phrase)].strip())
-    bare = core.removesuffix(".")
-    for kind in KINDS:
-        for pattern in kind.patterns:
-            match = pattern.fullmatch(core) or pattern.fullmatch(bare)
-            if match and (solution := kind.solve(match.groupdict())) is not None:
-                if constraint is not None and not constraint.applies(solution):
-                    constraint = None
-                return Task(kind, tuple(match.groupdict().items()), solution, text, constraint)
+    for candidate_text in (core, core.removesuffix(".")):
+        for kind in KINDS:
+            for pattern in kind.patterns:
+                match = pattern.fullmatch(candidate_text)
+                if match and (solution := kind.solve(match.groupdict())) is not None:
+                    kept = constraint if constraint is not None and constraint.applies(solution) else None
+                    return Task(kind, tuple(match.groupdict().items()), solution, text, kept)
     return None
 
 
