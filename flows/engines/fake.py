@@ -1,0 +1,72 @@
+"""The fake engine: an engine like any other, for faults and latency. What it writes depends on prompt and seed alone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Sequence
+
+from ...schemas.digest import digest, seed_of
+from ...schemas.llm import Choice, Decoding, JSONSchema, Reply, Reward, Speaker
+from ...schemas.tables import Turn, text_of
+from .spec import FakeSpec
+
+WORDS = "amber brook cedar delta ember fjord grove heron islet juniper kestrel larch meadow north orchard pine quill".split()
+
+
+class FakeEngine:
+    """Answers after a fixed time; may fail, and may take its whole process with it."""
+
+    def __init__(self, spec: FakeSpec) -> None:
+        self._spec = spec
+        self.model, self.revision = spec.name, "0"
+        self.tokens_in = self.tokens_out = 0
+        self._asked = 0
+
+    async def complete(self, prompt: str | Sequence[int], decoding: Decoding, seed: int) -> Reply:
+        return await self._write(str(prompt), decoding, seed)
+
+    async def chat(
+        self,
+        turns: Sequence[Turn],
+        decoding: Decoding,
+        seed: int,
+        schema: JSONSchema | None = None,
+        speaker: Speaker = "assistant",
+    ) -> Reply:
+        return await self._write(f"{text_of(turns)}\n{speaker}:", decoding, seed)
+
+    async def choose(self, turns: Sequence[Turn], options: Sequence[str]) -> Choice:
+        draw = await self._draw(text_of(turns), 0)
+        if draw is None:
+            return Choice(finish="error", error="injected fault")
+        weights = [draw.random() + 0.01 for _ in options]
+        return Choice({name: w / sum(weights) for name, w in zip(options, weights, strict=True)}, 1.0)
+
+    async def score(self, turns: Sequence[Turn]) -> Reward:
+        draw = await self._draw(text_of(turns), 0)
+        return Reward(float("nan"), "error", "injected fault") if draw is None else Reward(draw.gauss(0.0, 1.0))
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    async def _write(self, prompt: str, decoding: Decoding, seed: int) -> Reply:
+        draw = await self._draw(prompt, 0 if decoding.temperature == 0.0 else seed)
+        if draw is None:
+            return Reply("", "error", len(prompt.split()), 0, "injected fault")
+        words = draw.choices(WORDS, k=min(self._spec.words, decoding.max_tokens))
+        self.tokens_out += len(words)
+        return Reply(" ".join(words).capitalize() + ".", "stop", len(prompt.split()), len(words))
+
+    async def _draw(self, prompt: str, seed: int) -> random.Random | None:
+        """A source of chance for this question, after the latency; None if the question is to fail."""
+        spec = self._spec
+        self._asked += 1
+        self.tokens_in += len(prompt.split())
+        if (spec.poison and spec.poison in prompt) or (spec.die_after and self._asked > spec.die_after):
+            os._exit(1)
+        await asyncio.sleep(spec.latency_seconds)
+        if spec.error_share and random.Random(seed_of("fault", digest(prompt), seed)).random() < spec.error_share:
+            return None
+        return random.Random(seed_of(digest(prompt), seed))

@@ -1,0 +1,65 @@
+"""Candidates: k independent answers to one prompt, the room in which a preference can be found.
+
+Magpie-DPO (arXiv:2406.08464, section 2.3) draws k = 5 at temperature 0.8 from the generator. Each candidate has a seed of its
+own, so the first k of a larger draw are the same as a draw of k.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from ..schemas.digest import seed_of
+from ..schemas.llm import LLM, Decoding, Reply
+from ..schemas.step import Step
+from ..schemas.tables import Answer, Chat, Drop, Row
+
+
+class Independent(Step):
+    """k independent samples."""
+
+    method: Literal["independent"] = "independent"
+    engine: str = Field("main", description="which engine answers")
+    k: int = Field(4, ge=1, description="candidates to each prompt; a preference needs two")
+    temperature: float = Field(0.8, ge=0, le=2)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int = Field(1024, gt=0)
+
+    consumes: ClassVar = Chat
+    produces: ClassVar = (Answer, Drop)
+
+    async def __call__(self, row: Chat, llm: LLM) -> Sequence[Row]:
+        """Ask k times at once. A cut-off or failed answer is dropped with its reason; the others stay."""
+        decoding = Decoding(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
+        seeds = [seed_of(row.id, "answer", ordinal) for ordinal in range(self.k)]
+        replies = await asyncio.gather(*(llm.chat(row.turns, decoding, seed) for seed in seeds))
+        return [
+            self._kept(row, llm, ordinal, reply, decoding, seed)
+            for ordinal, (reply, seed) in enumerate(zip(replies, seeds, strict=True))
+        ]
+
+    def _kept(self, row: Chat, llm: LLM, ordinal: int, reply: Reply, decoding: Decoding, seed: int) -> Answer | Drop:
+        name = self.id_of(llm, row.id, ordinal)
+        text = reply.text.strip()
+        if reply.finish == "error":
+            return Drop(name, "answer", "engine_error", reply.error, "")
+        if reply.finish == "length":
+            return Drop(name, "answer", "cut_off", f"not finished after {reply.tokens_out} tokens", text)
+        if not text:
+            return Drop(name, "answer", "empty", "the model closed its turn at once", reply.text)
+        return Answer(
+            id=name,
+            prompt=row.id,
+            ordinal=ordinal,
+            text=text,
+            method=self.method,
+            model=llm.model,
+            revision=llm.revision,
+            sampling=decoding.recorded(seed),
+            finish=reply.finish,
+            tokens_in=reply.tokens_in,
+            tokens_out=reply.tokens_out,
+        )
