@@ -102,6 +102,7 @@ class VllmSpec(Spec):
             "trust_remote_code": self.trust_remote_code,
             "seed": 0,
             "disable_log_stats": True,
+            "structured_outputs_config": {"disable_any_whitespace": True},  # else a small model may write blanks for ever
             **({"distributed_executor_backend": "mp"} if self.tensor_parallel > 1 else {}),
             # A prompt split over two steps rewinds its random generator, which CPU generators cannot do: vLLM 0.32 dies of it.
             **({} if _cuda() else {"enable_chunked_prefill": False}),
