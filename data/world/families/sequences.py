@@ -34,7 +34,7 @@ def _listed(items: list[str], given: list[str], level: int) -> Solution:
 
 
 def _draw_words(rng: Random) -> Slots:
-    return {"words": _join(rng.sample(WORDS, rng.choice((3, 3, 4, 4, 5))))}
+    return {"words": _join(rng.sample(WORDS, rng.choice((3, 3, 3, 4, 5))))}
 
 
 def _sort_words(slots: Slots) -> Solution | None:
@@ -45,7 +45,7 @@ def _sort_words(slots: Slots) -> Solution | None:
 
 
 def _draw_numbers(rng: Random) -> Slots:
-    return {"numbers": _join([str(n) for n in rng.sample(range(1, rng.choice((10, 50, 100))), rng.choice((3, 4, 5)))])}
+    return {"numbers": _join([str(n) for n in rng.sample(range(1, rng.choice((10, 10, 50))), rng.choice((3, 3, 4)))])}
 
 
 def _numbers(slots: Slots) -> list[str] | None:
@@ -114,7 +114,7 @@ def _count_group(slots: Slots) -> Solution | None:
 
 
 def _draw_pair(rng: Random) -> Slots:
-    a, b = rng.sample(range(1, rng.choice((20, 100, 1000))), 2)
+    a, b = rng.sample(range(1, rng.choice((10, 20, 100))), 2)
     return {"a": str(a), "b": str(b)}
 
 

@@ -108,7 +108,7 @@ def _draw_has(rng: Random) -> Slots:
 
 
 def _draw_mixed_up(rng: Random) -> Slots:
-    return {"words": " ".join(rng.sample(WORDS, rng.choice((2, 3, 3, 4))))}
+    return {"words": " ".join(rng.sample(WORDS, rng.choice((2, 2, 3, 3))))}
 
 
 def _backwards(slots: Slots) -> Solution | None:
@@ -139,7 +139,7 @@ def _kind(name: str, intent: str, templates: tuple[str, ...], solve: object, wei
 
 
 def _draw_two(rng: Random) -> Slots:
-    return {"a": str(rng.randint(2, 12)), "b": str(rng.randint(2, 12))}
+    return {"a": str(rng.randint(2, 10)), "b": str(rng.randint(2, 10))}
 
 
 def _python(key: str, level: int, *wrong: str) -> Solution:
