@@ -87,7 +87,7 @@ def encoded(example: Example, tokenizer: PreTrainedTokenizerFast) -> tuple[list[
     ids: list[int] = []
     weights: list[float] = []
     for piece in example.pieces:
-        found = tokenizer.encode(piece.text, add_special_tokens=False)
+        found = tokenizer.backend_tokenizer.encode(piece.text, add_special_tokens=False).ids
         ids += found
         weights += [piece.weight * WEIGHTS.get(example.sort, 1.0)] * len(found)
     return ids, weights
