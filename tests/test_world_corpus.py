@@ -59,7 +59,8 @@ def test_feedback_labels_have_known_names_and_one_object_for_each_user_turn():
         turns = feedback.conversation(rng)
         labels = json.loads(reacting.labels(turns))
         assert [label["turn"] for label in labels] == list(range(1, len(turns) + 1))
-        assert not labels[0]["sat"] and not labels[0]["dsat"]
+        assert not labels[0]["sat"]
+        assert not labels[0]["dsat"]
         for label in labels:
             assert set(label["sat"]) <= set(feedback.SAT)
             assert set(label["dsat"]) <= set(feedback.DSAT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from ..entities import GROUPS, WORDS
-from ..kinds import Kind, Slots, Solution, last_number, lists, mentions, near_numbers, says_yes
+from ..kinds import Draw, Kind, Slots, Solution, Solve, last_number, lists, mentions, near_numbers, says_yes
 
 
 def _join(items: list[str]) -> str:
@@ -170,13 +170,13 @@ def _kind(
     intent: str,
     skills: tuple[str, ...],
     templates: tuple[str, ...],
-    draw: object,
-    solve: object,
+    draw: Draw,
+    solve: Solve,
     weight: float = 1.0,
 ) -> Kind:
     use_case = {"sorting": "list sorting", "counting": "counting", "comparison": "comparison"}[family]
     tag = "Data analysis" if family != "comparison" else "Reasoning"
-    return Kind(family, tag, intent, use_case, skills, templates, draw, solve, weight, name=name)  # type: ignore[arg-type]
+    return Kind(family, tag, intent, use_case, skills, templates, draw, solve, weight, name=name)
 
 
 _ORDER, _COUNT, _COMPARE = ("alphabetical order",), ("counting",), ("number sense",)
