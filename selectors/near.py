@@ -21,7 +21,7 @@ HAS_FAISS = find_spec("faiss") is not None
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """For each query its k nearest pool rows, nearest first; equal similarities in row order. -1 where there are fewer."""
+    """For each query its k nearest pool rows, nearest first, ties in row order; -1 where fewer exist."""
 
     similarity_QK: np.ndarray  # float32
     rows_QK: np.ndarray  # int64

@@ -1,8 +1,8 @@
 """Picks: what every selector returns, and the checks that every selector makes first.
 
-A selector is a function of arrays: it returns row numbers in rank order, with the gain of each. Ties go to the lower row
-number everywhere, so a pool that is sorted by id has its ties broken by id. What cannot be compared (a score that is
-not a number, a vector without a direction) is refused with its row numbers; `unusable` names it, for whoever would
+A selector is a function of arrays: it returns row numbers in rank order, with the gain of each. Ties go to the lower
+row number everywhere, so a pool that is sorted by id has its ties broken by id. What cannot be compared (a score that
+is not a number, a vector without a direction) is refused with its row numbers; `unusable` names it, for whoever would
 rather drop than stop.
 """
 
