@@ -49,7 +49,7 @@ def test_shadows_change_nothing(monkeypatch):
     order = rng.permutation(1500)
     whole = walk(features_ND, order, 0.9)
     monkeypatch.setattr(module, "SMALL", 10)
-    monkeypatch.setattr(module, "NANOSECONDS_PER_PAIR", 0)
+    monkeypatch.setattr(module, "LOOK", 0.0)
     state = module._State(features_ND, 0.9, 1500, 1500)
     assert state.axes_DP is not None
     shadowed = walk(features_ND, order, 0.9, block=100)
