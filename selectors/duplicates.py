@@ -140,9 +140,7 @@ def banding(similarity: float, permutations: int, recall: float) -> tuple[int, i
     for width in range(permutations, 0, -1):
         if chance(similarity, permutations // width, width) >= recall:
             return permutations // width, width
-    raise ValueError(
-        f"recall={recall} at a similarity of {similarity} needs over {permutations} permutations: give more"
-    )
+    raise ValueError(f"recall={recall} at a similarity of {similarity} needs over {permutations} permutations: give more")
 
 
 def shingles(texts: pl.Series, words: int) -> tuple[np.ndarray, np.ndarray]:

@@ -44,9 +44,7 @@ def normalised(log_likelihood_N: np.ndarray) -> np.ndarray:
 READINGS: dict[str, Reading] = {"literal": literal, "abs_change": abs_change, "normalised": normalised}
 
 
-def information(
-    log_likelihood_N: np.ndarray, budget: int, *, reading: Reading = literal, outlier_trim: float = 0.0
-) -> Picks:
+def information(log_likelihood_N: np.ndarray, budget: int, *, reading: Reading = literal, outlier_trim: float = 0.0) -> Picks:
     """Rows by their change of entropy; gains are that change in nats.
 
     `outlier_trim` is the share of the pool, least likely first, that is left out beforehand.
@@ -65,9 +63,7 @@ def information(
         low, middle = (float(np.median(log_likelihood_N[rows])) for rows in (rows_K, pool))
         side = "least" if low < middle else "most"
         worst = float(log_likelihood_N[rows_K].min())
-        notes = [
-            f"takes the {side} likely rows: median log-likelihood {low:.4g} (lowest {worst:.4g}), pool {middle:.4g}"
-        ]
+        notes = [f"takes the {side} likely rows: median log-likelihood {low:.4g} (lowest {worst:.4g}), pool {middle:.4g}"]
     return picked(rows_K, gains_K, "changes the entropy most", *notes)
 
 

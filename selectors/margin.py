@@ -19,9 +19,7 @@ def clearest(margins_N: np.ndarray, budget: int) -> Picks:
 
 def closest(margins_N: np.ndarray, budget: int) -> Picks:
     """Smallest margins first, negative ones (the judge prefers the rejected) before all; gains are the margins."""
-    return _ordered(
-        margins_N, budget, best_first(-np.asarray(margins_N, dtype=float)), "hard: among the smallest margins"
-    )
+    return _ordered(margins_N, budget, best_first(-np.asarray(margins_N, dtype=float)), "hard: among the smallest margins")
 
 
 def implicit_gap(

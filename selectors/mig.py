@@ -115,9 +115,7 @@ def _check_labels(labels: Sequence[Sequence[int]], quality_N: np.ndarray, known:
         faults.append(f"{len(labels)} rows of labels for {len(quality_N)} qualities: expected one each")
     if (quality_N < 0).any():
         row = int(np.argmin(quality_N))
-        faults.append(
-            f"quality of row {row} is {quality_N[row]}: expected 0 or more, as information cannot be taken away"
-        )
+        faults.append(f"quality of row {row} is {quality_N[row]}: expected 0 or more, as information cannot be taken away")
     strange = sorted({label for mine in labels for label in mine if not 0 <= label < known})
     if strange:
         faults.append(f"labels {strange[:5]}: expected numbers of the {known} label vectors, from 0")

@@ -55,9 +55,7 @@ def fit(x_P: np.ndarray, reward_P: np.ndarray) -> Plateau:
     """
     x_P, reward_P = np.asarray(x_P, dtype=np.float64), np.asarray(reward_P, dtype=np.float64)
     if len(x_P) != len(reward_P) or len(np.unique(x_P)) < 5 or not np.isfinite([*x_P, *reward_P]).all():
-        raise ValueError(
-            f"{len(x_P)} sizes, {len(reward_P)} rewards: expected one finite reward each at 5 sizes or more"
-        )
+        raise ValueError(f"{len(x_P)} sizes, {len(reward_P)} rewards: expected one finite reward each at 5 sizes or more")
     span = float(np.ptp(x_P))
     grid_G = np.geomspace(SLOWEST / span, FASTEST / span, 4000)
     residual_G = np.array([_linear(x_P, reward_P, b)[2] for b in grid_G])
@@ -69,7 +67,7 @@ def fit(x_P: np.ndarray, reward_P: np.ndarray) -> Plateau:
     if inside[0] == 0 or flat:
         what = "no rise at all" if flat else "a straight line"
         raise NotIdentified(
-            f"{what} fits these {len(x_P)} points as well as a plateau (95%), so where it levels off is not identified; "
+            f"{what} fits these {len(x_P)} points as well as a plateau (95%): where it levels off is not identified; "
             "measure at more sizes, or repeat the runs and give all of them"
         )
     if inside[-1] == len(grid_G) - 1:

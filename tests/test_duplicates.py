@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pools import by_angle, clustered, pools
 
 from rookery.selectors.duplicates import (
     banding,
@@ -16,7 +17,6 @@ from rookery.selectors.duplicates import (
     semantic,
     shingles,
 )
-from rookery.tests.pools import by_angle, clustered, pools
 
 few_words = st.lists(st.sampled_from(["red", "cat", "sat", "mat", "dog"]), min_size=1, max_size=7).map(" ".join)
 
@@ -94,9 +94,7 @@ def test_shards_one_after_another_give_what_the_whole_gives(texts, cut):
     whole = minhash(series(*texts), words=1, similarity=0.5, recall=1 - 1e-9, permutations=256)
     first = minhash(series(*texts[:cut]), words=1, similarity=0.5, recall=1 - 1e-9, permutations=256)
     kept = [text for text, stays in zip(texts, first.kept_N, strict=False) if stays]
-    rest = minhash(
-        series(*texts[cut:]), words=1, similarity=0.5, recall=1 - 1e-9, permutations=256, published=series(*kept)
-    )
+    rest = minhash(series(*texts[cut:]), words=1, similarity=0.5, recall=1 - 1e-9, permutations=256, published=series(*kept))
     assert whole.kept_N.tolist() == first.kept_N.tolist() + rest.kept_N.tolist()
     assert exact(series(*texts)).kept_N.sum() == len(set(texts))
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pools import by_angle, clustered, pools
 
 from rookery.selectors.dpp import dpp_map, dpp_sample
 from rookery.selectors.facility_location import coverage, facility_location, facility_location_sparse, qdit
 from rookery.selectors.k_center import k_center, radius
 from rookery.selectors.near import neighbours
-from rookery.tests.pools import by_angle, clustered, pools
 
 
 def unit(features_ND):

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pools import by_angle, clustered
 
 from rookery.selectors.mig import information_of, mig, propagation
 from rookery.selectors.novelselect import density, novelselect, novelsum
 from rookery.selectors.picks import Shortfall
-from rookery.tests.pools import by_angle, clustered
 
 
 def dense_propagation(vectors_TD, least, spread):

@@ -5,12 +5,12 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pools import by_angle, clustered, pools
 
 from rookery.selectors import bleu_hardness, cluster_rank, controls, ifd, margin, quotas
 from rookery.selectors.instag import instag
 from rookery.selectors.picks import Shortfall, best_first, take, unusable
 from rookery.selectors.rds import rds
-from rookery.tests.pools import by_angle, clustered, pools
 
 scores = st.lists(st.integers(-3, 3), max_size=12).map(lambda values: np.array(values, dtype=float))
 
