@@ -10,7 +10,6 @@ from rookery.flows.engines.openings import TemplateSpec, table
 from rookery.flows.engines.tokens import Chatter
 from rookery.schemas.tables import Turn
 from rookery.schemas.template import STEER, TemplateError, cut
-
 from rookery.tests.families import FAMILIES, TEMPLATES, tokenizer
 
 NAMES = sorted(FAMILIES)

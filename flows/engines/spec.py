@@ -114,13 +114,11 @@ class VllmSpec(Spec):
         if Path(self.model).is_dir():
             if not (Path(self.model) / "config.json").is_file():
                 return [f"model: the folder {self.model} has no config.json; name the folder that holds a Hugging Face model"]
-            return self.template.faults() or ([] if self._has_no_template() else _template_faults(self.model))
+            needless = self.runner == "pooling" or self.template.file is not None
+            return self.template.faults() or ([] if needless else _template_faults(self.model))
         if self.model.startswith((".", "/", "~")) or self.model.count("/") > 1:
             return [f"model: no folder {self.model}; name an existing model folder, or a model on the Hub such as org/name"]
         return self.template.faults() or _hub_faults(self.model, self.revision)
-
-    def _has_no_template(self) -> bool:
-        return self.runner == "pooling" or self.template.file is not None
 
     def resolved_revision(self) -> str:
         """The commit of a Hub model, or a digest of a folder's files."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Protocol
 
+from ...schemas.llm import Reply
 from ...schemas.reasoning import CHANNEL, separate
 from ...schemas.tables import Turn
 from ...schemas.template import Cut, Pieces, Render, TemplateError, cut, pieces
@@ -74,9 +76,16 @@ class Chatter:
         """
         return self._opened(tuple(turns))
 
-    def answer(self, text: str) -> tuple[str, str]:
-        """(reasoning, what is said) of what the assistant wrote."""
-        return separate(text, opened=self.pieces.opens_reasoning)
+    def without_reasoning(self, reply: Reply) -> Reply:
+        """What the assistant wrote, with what it said to itself apart."""
+        if reply.finish == "error":
+            return reply
+        reasoning, said = separate(reply.text, opened=self.pieces.opens_reasoning)
+        return replace(reply, text=said, reasoning=reasoning)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Text of tokens, special ones left out."""
+        return self.tokenizer.decode(token_ids, skip_special_tokens=True)
 
     def user_stops(self) -> tuple[list[int], list[str]]:
         """What ends a user's turn, as token ids and as strings.
