@@ -67,7 +67,7 @@ def bold(text: str) -> str:
 def quoted(text: str) -> str:
     """An instruction in quotation marks: what is between them."""
     found = re.match(r"[\"“]([^\"”]+)[\"”]?", text)
-    return found.group(1) if found and text.startswith(("\"", "“")) and not _continues(text[found.end() :]) else text
+    return found.group(1) if found and text.startswith(('"', "“")) and not _continues(text[found.end() :]) else text
 
 
 def html_bold(text: str) -> str:
