@@ -138,6 +138,9 @@ def parse(tree: dict, folder: Path = Path()) -> Recipe:
     except ValidationError as error:
         raise RecipeError("the recipe has faults:\n" + "\n".join(f"  {line}" for line in _faults(error))) from error
     faults = [f"  engines.{name}.{fault}" for name, spec in recipe.engines.items() for fault in spec.faults()]
+    for step in [] if faults else [step for step in recipe.steps() if step.opens_user_turn]:
+        name = engines_of(step)[0]
+        faults += [f"  engines.{name}.{fault}" for fault in recipe.engines[name].user_turn_faults(step.steers())]
     if faults:
         raise RecipeError("the recipe has faults:\n" + "\n".join(faults))
     return recipe

@@ -80,6 +80,7 @@ class Magpie(Step):
 
     consumes: ClassVar = Seed
     produces: ClassVar = (Chat, Note, Drop)
+    opens_user_turn: ClassVar = True
     prompts: ClassVar = tuple(f"magpie/domains/{p.stem}" for p in sorted((PROMPTS / "magpie" / "domains").glob("*.txt")))
 
     @model_validator(mode="after")
@@ -112,6 +113,10 @@ class Magpie(Step):
             tokens_out=said.tokens_out,
         )
         return [asked, *notes_on(name, 0, said.text, cleaned, steering), *domain_of(name, domain)]
+
+    def steers(self) -> bool:
+        """Whether any row is written under a system prompt of ours."""
+        return any(domain.text() for domain in self.domains)
 
     def decoding(self, ordinal: int) -> Decoding:
         """The grid cell of a row."""

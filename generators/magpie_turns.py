@@ -82,6 +82,10 @@ class MagpieTurns(Magpie):
         )
         return [asked, *notes, *domain_of(name, domain)]
 
+    def steers(self) -> bool:
+        """Whether any user turn is written under a system prompt of ours."""
+        return super().steers() or bool(self._announcement())
+
     def turns(self, ordinal: int) -> int:
         """How many user turns a row has."""
         shares = tuple(length.share for length in self.lengths)

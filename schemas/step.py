@@ -24,11 +24,16 @@ class Step(BaseModel):
     consumes: ClassVar[type[Row]]
     produces: ClassVar[tuple[type[Row], ...]]
     engines: ClassVar[tuple[str, ...]] = ("engine",)
+    opens_user_turn: ClassVar[bool] = False  # its first engine must be able to speak for the user
     prompts: ClassVar[tuple[str, ...]] = ()  # shipped prompts that it sends: their text is part of the fingerprint
 
     async def __call__(self, row: Row, *llms: LLM) -> Sequence[Row]:
         """What one row becomes. A failure is a `Drop` or a score without a value, never an exception for a model's fault."""
         raise NotImplementedError
+
+    def steers(self) -> bool:
+        """Whether it opens user turns under a system prompt, which not every template has a place for."""
+        return False
 
     def id_of(self, llm: LLM, *parts: str | int) -> str:
         """The id of a row that this step makes with this model: lineage, and nothing about shards or workers."""

@@ -3,6 +3,7 @@
 import datetime
 
 import pytest
+from families import FAMILIES, TEMPLATES, tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,7 +11,6 @@ from rookery.flows.engines.openings import TemplateSpec, table
 from rookery.flows.engines.tokens import Chatter
 from rookery.schemas.tables import Turn
 from rookery.schemas.template import STEER, TemplateError, cut
-from rookery.tests.families import FAMILIES, TEMPLATES, tokenizer
 
 NAMES = sorted(FAMILIES)
 TALK = (Turn("user", "Is 7 prime?"), Turn("assistant", "It is."))
