@@ -39,10 +39,9 @@ _MARKER = re.compile(
 _STEP_1 = re.compile(r"(?im)^\s*#{1,4}\s*step 1\b")
 _HEADER = re.compile(r"(?m)^\s*#{1,6}\s")
 _ANSWERING = re.compile(
-    r"(?i)\A\W{0,4}(?:yes|no|sure|certainly|of course|absolutely|great (?:question|choice)|good question|what a |thank you for"
-    r"|here(?:['’]s| is| are)\b|i(?:['’]d| would) be (?:happy|glad)|i(?:['’]m| am) (?:happy|glad|sorry)|as an ai\b"
-    r"|let(?:['’]s| us| me)\b|to (?:solve|answer|find|determine)\b|the (?:correct )?(?:answer|solution)\b|answer\b|solution\b"
-    r"|step 1\b|first(?:ly)?,|based on\b|in (?:short|summary)\b|it(?:['’]s| is) (?:important|worth) )"
+    r"(?i)\A\W{0,4}(?:(?:yes|no|sure|certainly|of course|absolutely)\s*[,.!:;—]|great (?:question|choice)|good question"
+    r"|thank you for|here(?:['’]s| is| are)\b|i(?:['’]d| would) be (?:happy|glad) to|i(?:['’]m| am) (?:happy|glad|sorry)\b"
+    r"|as an ai\b|let(?:['’]s|(?: us| me)(?! know))\b|(?:the )?(?:final |correct )?(?:answer|solution)\s*(?:is\b|:)|step 1\b)"
 )
 _SENTENCE_END = re.compile(r"(?<=[?？])\s+")
 _MATERIAL = re.compile(r"\A\s*(?:```|~~~|>|\||[-*•]\s|\d{1,3}[.)]\s|\t| {4})")
