@@ -101,12 +101,12 @@ class VllmSpec(Spec):
             "gpu_memory_utilization": self.gpu_share,
             "enforce_eager": self.enforce_eager,
             "enable_prefix_caching": self.prefix_caching and self.runner == "generate",
-            # On CPU vLLM 0.32 dies of a half-scheduled prompt with a seed: a CPU generator has no offset to set back.
-            "enable_chunked_prefill": None if _cuda() else False,
             "trust_remote_code": self.trust_remote_code,
             "seed": 0,
             "disable_log_stats": True,
             **({"distributed_executor_backend": "mp"} if self.tensor_parallel > 1 else {}),
+            # A prompt split over two steps rewinds its random generator, which CPU generators cannot do: vLLM 0.32 dies of it.
+            **({} if _cuda() else {"enable_chunked_prefill": False}),
         }
 
     def identity(self) -> dict[str, Plain]:
