@@ -7,10 +7,14 @@ once more, at temperature 0.3; "Other" counts as "Others", which the authors' no
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from ..schemas.llm import LLM
+from ..schemas.step import Step
 from ..schemas.tables import Chat, Note, Row, Score
 from .tagging import Tagger, shape_of, unscored
 
@@ -79,3 +83,25 @@ class Category(Tagger):
         others.pop(fields["primary_tag"], None)
         notes = [Note(row.id, "other_task_category", i, tag) for i, tag in enumerate(others)]
         return [Score(row.id, "task_category", None, fields["primary_tag"], llm.model, None), *notes]
+
+
+Tag = Literal["difficulty", "input_quality", "task_category"]
+BY_NAME: dict[Tag, type[Tagger]] = {"difficulty": Difficulty, "input_quality": Quality, "task_category": Category}
+
+
+class MagpieTags(Step):
+    """Several taggers at once: a row's questions are asked side by side, not in three passes over all rows."""
+
+    method: Literal["magpie_tags"] = "magpie_tags"
+    engine: str = Field("main", description="which engine tags")
+    tags: tuple[Tag, ...] = Field(tuple(BY_NAME), min_length=1, description="what is tagged")
+    max_tokens: int = Field(512, gt=0, description="of each reply")
+
+    consumes: ClassVar = Chat
+    produces: ClassVar = (Score, Note)
+    prompts: ClassVar = tuple(name for tagger in BY_NAME.values() for name in tagger.prompts)
+
+    async def __call__(self, row: Chat, llm: LLM) -> Sequence[Row]:
+        """All that the taggers say."""
+        taggers = [BY_NAME[tag](engine=self.engine, max_tokens=self.max_tokens) for tag in self.tags]
+        return [made for said in await asyncio.gather(*(tagger(row, llm) for tagger in taggers)) for made in said]
