@@ -1,7 +1,7 @@
 """Preference pairs from scored candidates: the best answer against the worst.
 
-Magpie-DPO (arXiv:2406.08464, section 2.3): chosen is the argmax, rejected the argmin. Departures: a pair needs a margin above zero, a tie
-or a missing score makes no pair, and two answers with the same text are never paired (the authors' code pairs them).
+Magpie-DPO (arXiv:2406.08464, section 2.3): chosen is the argmax, rejected the argmin. Departures: a pair needs a margin
+above zero, a tie or a missing score makes no pair, and two answers with the same text are never paired (the authors' code pairs them).
 Rows are joined by id, never by position.
 """
 
