@@ -27,7 +27,7 @@ from ..generators.chatlogs import Layout, Openings, Selection, conversation, sel
 from ..generators.codeclm_metadata import Entry
 from ..generators.codeclm_parse import MOST_SKILLS, tidy
 from ..schemas.digest import digest, seed_of
-from ..schemas.tables import Chat, Drop, Note, Row, Seed, Turn
+from ..schemas.tables import Chat, Drop, Note, Seed, Turn
 
 LONGEST_LINE = 64 << 20  # bytes; a longer line is no line
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".yaml", ".yml")
@@ -183,7 +183,7 @@ def _yaml(file: BinaryIO, source: str) -> Iterator[Record | Drop]:
 
 def _hub(source: str) -> Iterator[Record]:
     from datasets import load_dataset
-    from datasets.exceptions import DatasetNotFoundError, DataFilesNotFoundError
+    from datasets.exceptions import DataFilesNotFoundError, DatasetNotFoundError
 
     _, name, *split = source.split(":")
     try:
