@@ -14,6 +14,7 @@ SILENT = {
     "VLLM_NO_USAGE_STATS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
+PATIENT = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300"}  # its 20 s are too few on a busy small machine
 QUIET = {
     "PREFECT_LOGGING_LEVEL": "ERROR",
     "PREFECT_CLI_PROMPT": "false",
@@ -29,7 +30,7 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFL
 
 def prepare(*, quiet: bool = True, offline: bool = False) -> None:
     """Set what is not set: telemetry off always, logs low if `quiet`, no Hub if `offline`."""
-    for name, value in {**SILENT, **(QUIET if quiet else {}), **(OFFLINE if offline else {})}.items():
+    for name, value in {**SILENT, **PATIENT, **(QUIET if quiet else {}), **(OFFLINE if offline else {})}.items():
         os.environ.setdefault(name, value)
 
 

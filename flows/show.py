@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars as pl
-from rich.columns import Columns
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
@@ -21,13 +20,18 @@ def show(run: Path, count: int) -> None:
     pairs = pl.scan_parquet(files).head(count).collect()
     for row in pairs.iter_rows(named=True):
         asked = "\n".join(f"{turn['role']}: {turn['content']}" for turn in row["prompt"])
-        console.rule(f"{row['id']}  margin {row['score_margin']:.3f}", align="left", style="dim")
+        console.rule(f"{row['prompt_id']}  margin {row['score_margin']:.3f}", align="left", style="dim")
         console.print(Text(asked, style="bold"))
-        sides = [
-            Panel(Text(row[side][-1]["content"]), title=f"{side} {row[f'score_{side}']:.3f}", border_style=colour)
-            for side, colour in (("chosen", "green"), ("rejected", "red"))
-        ]
-        console.print(Columns(sides, equal=True, expand=True))
+        sides = Table.grid(expand=True)
+        sides.add_column(ratio=1)
+        sides.add_column(ratio=1)
+        sides.add_row(
+            *(
+                Panel(Text(row[side][-1]["content"]), title=f"{side} {row[f'score_{side}']:.3f}", border_style=colour)
+                for side, colour in (("chosen", "green"), ("rejected", "red"))
+            )
+        )
+        console.print(sides)
     total = pl.scan_parquet(files).select(pl.len()).collect().item()
     console.print(f"{pairs.height} of {total} pairs of {run}")
 
