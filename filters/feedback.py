@@ -18,7 +18,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from ..schemas.digest import seed_of
-from ..schemas.feedback import DSAT, SAT, STATES, Signal, scores_of, user_turns
+from ..schemas.feedback import DSAT, SAT, STATES, Signal, numbered, scores_of, user_turns
 from ..schemas.llm import LLM, Decoding, JSONSchema
 from ..schemas.prompts import fill, prompt
 from ..schemas.step import Step
@@ -67,7 +67,7 @@ class FindFeedback(Step):
         return scores_of(row.id, (signals[turn] for turn in sorted(signals)), judge.model)
 
     async def _read(self, row: Chat, places: range, judge: LLM) -> tuple[list[Signal] | None, str]:
-        question = fill(prompt("wildfeedback/feedback"), utterances=shown(row.turns, places, self.longest))
+        question = fill(prompt("wildfeedback/feedback"), utterances=numbered([row.turns[i] for i in places], self.longest))
         asked = [Turn("system", prompt("wildfeedback/rubrics"))] if self.rubrics == "defined" else []
         said = ""
         for attempt, temperature in enumerate((0.0, 0.7)):  # at 0 a second try would repeat the first
@@ -89,35 +89,21 @@ def windows(turns: Sequence[Turn], size: int) -> list[range]:
     return [range(start, min(start + size, len(turns))) for start in starts]
 
 
-def shown(turns: Sequence[Turn], places: range, longest: int) -> str:
-    """The turns as numbered lines, long ones by head and tail."""
-    said = ((number, turns[place]) for number, place in enumerate(places, 1))
-    return "\n".join(f"{number}. {turn.role}: {head_and_tail(turn.content, longest)}" for number, turn in said)
-
-
-def head_and_tail(text: str, longest: int) -> str:
-    """The text, or its two ends if it has more than `longest` characters."""
-    if len(text) <= longest:
-        return text
-    half = longest // 2
-    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"
-
-
 def read_labels(text: str, turns: Sequence[Turn], places: range) -> list[Signal] | None:
     """The labels in a reply, for the user turns in the window; None if no label can be found at all.
 
-    An object belongs to the turn whose number it names; where the numbers fit no user turn but there are as many objects
-    as user turns, it belongs to the turn at its own position.
+    An object belongs to the user turn whose number it names. Some models count the assistant's turns too: where the numbers
+    fit no user turn but there are as many objects as user turns, each belongs to the turn at its own position.
     """
     objects = [found for found in _objects(text) if isinstance(found.get("state", found.get("sat")), str | list)]
     speaking = [place for place in user_turns(turns) if place in places]
-    if not objects:
+    if not objects or not speaking:
         return None
-    numbers = [places.start + found["turn"] - 1 if isinstance(found.get("turn"), int) else -1 for found in objects]
-    if len(objects) == len(speaking) and not set(numbers) <= set(speaking):
-        numbers = speaking
-    by_turn = {number: found for number, found in zip(numbers, objects, strict=True) if number in speaking}
-    signals = [_signal(place, by_turn[place], turns) for place in speaking if place in by_turn]
+    named = [found["turn"] - 1 if isinstance(found.get("turn"), int) else -1 for found in objects]
+    if len(objects) == len(speaking) and sorted(named) != list(range(len(speaking))):
+        named = list(range(len(speaking)))
+    by_turn = dict(zip(named, objects, strict=True))
+    signals = [_signal(place, by_turn[number], turns) for number, place in enumerate(speaking) if number in by_turn]
     return signals or None
 
 

@@ -19,7 +19,7 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..schemas.digest import seed_of
-from ..schemas.feedback import DSAT, SAT
+from ..schemas.feedback import DSAT, SAT, numbered
 from ..schemas.llm import LLM, Decoding
 from ..schemas.prompts import fill, prompt
 from ..schemas.step import Step
@@ -55,7 +55,7 @@ class Extract(Step):
 
     async def __call__(self, row: Chat, judge: LLM) -> Sequence[Row]:
         """One call; a conversation in which no reason is found is dropped."""
-        question = fill(prompt("wildfeedback/spur_extract"), label=self.label, conversation=text_of(row.turns))
+        question = fill(prompt("wildfeedback/spur_extract"), label=self.label, conversation=numbered(row.turns))
         reply = await judge.chat([Turn("user", question)], Decoding(temperature=0.0), seed_of(row.id, "extract"))
         reasons = _LINE.findall(reply.text)[:3]
         if not reasons:
@@ -81,7 +81,7 @@ class Summarize(Step):
         rubric: list[str] = []
         for start in range(0, len(row.turns), self.batch):
             reasons = "\n".join(f"- {turn.content}" for turn in row.turns[start : start + self.batch])
-            told = "\n".join(f"- {item}" for item in rubric) or "(none yet)"
+            told = "\n".join(f"- {item}" for item in rubric) or "(empty)"
             question = fill(prompt("wildfeedback/spur_summarize"), label=self.label, rubric=told, reasons=reasons)
             seed = seed_of(row.seed, "summarize", start)
             reply = await judge.chat([Turn("user", question)], Decoding(temperature=0.0, max_tokens=1024), seed)
@@ -120,7 +120,7 @@ class Estimate(Step):
         return [Score(row.id, "spur", total, "satisfied" if total > 0 else "dissatisfied", judge.model, None), *made]
 
     async def _impact(self, row: Chat, item: Item, judge: LLM) -> tuple[float | None, str]:
-        question = fill(prompt("wildfeedback/spur_estimate"), item=str(item), conversation=text_of(row.turns))
+        question = fill(prompt("wildfeedback/spur_estimate"), item=str(item), conversation=numbered(row.turns))
         decoding = Decoding(temperature=0.0, max_tokens=32)
         reply = await judge.chat([Turn("user", question)], decoding, seed_of(row.id, "estimate", item.name))
         return impact(reply.text), reply.error or reply.text

@@ -68,7 +68,7 @@ def assignments(instructions: Iterable[Chat], entries: Iterable[Seed], notes: It
 class Contrast(Step):
     """Answer with both, score both orders, accept on a gap above theta, else improve and try again."""
 
-    method: Literal["codeclm"] = "codeclm"
+    method: Literal["codeclm_contrast"] = "codeclm_contrast"
     strong: str = Field("strong", description="which engine answers as the teacher and rewrites")
     target: str = Field("target", description="which engine answers as the model to be trained")
     judge: str = Field("strong", description="which engine scores; the paper's is the strong one, which favours itself")
@@ -169,7 +169,7 @@ class Contrast(Step):
     def _accepted(self, name: str, row: Seed, duel: Duel, strong: LLM, target: LLM, judge: LLM) -> list[Row]:
         drawn, asked = self._drawn(), [Turn("user", duel.instruction)]
         written = (strong.model, strong.revision, drawn.recorded(None))  # the seed stands with the parent
-        rows: list[Row] = [Chat(name, [row.id], asked, self.method, *written, "stop", 0, 0)]
+        rows: list[Row] = [Chat(name, [row.id], asked, "codeclm", *written, "stop", 0, 0)]
         sides = (("strong", strong, duel.strong, duel.score_strong), ("target", target, duel.target, duel.score_target))
         for ordinal, (side, llm, reply, score) in enumerate(sides):
             answer = digest(name, side)

@@ -9,7 +9,8 @@ prompt that is kept: the pair has to teach the model to do it unasked.
 Where the sources are silent: one pair for each complaint and at most three for a conversation; complaints that follow one
 another about the same request are one, whose prompt is the first and whose wishes come from all; what the user liked on the
 way counts as a wish; a new requirement, which the reply could not have known, makes no pair; a prompt that is too long loses its
-oldest turns. A *complaint* travels as a `Seed` with roles of its own: the prompt, then `reply`, `complaint`, `liked`.
+oldest turns. A *complaint* travels as a `Seed` with roles of its own: the prompt, then what came
+after: `reply`, `complaint`, and by turns `answer` and `complaint` or `liked`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from ..schemas.digest import digest, seed_of
-from ..schemas.feedback import Signal
+from ..schemas.feedback import Signal, numbered
 from ..schemas.llm import LLM, Decoding, Reply
 from ..schemas.prompts import fill, prompt
 from ..schemas.step import Step
@@ -30,6 +31,7 @@ from ..schemas.tables import Answer, Chat, Drop, Note, Row, Sampling, Score, See
 from .chatlogs import UNKNOWN
 
 SPOKEN = ("system", "user", "assistant")
+SPEAKER = {"reply": "assistant", "answer": "assistant", "complaint": "user", "liked": "user"}
 MOST_WISHES = 5
 _WISH = re.compile(r"(?m)^\s*(?:[-*•]|\d+[.)])\s*(.+?)\s*$")
 
@@ -79,8 +81,7 @@ class _Pair(Step):
 
     async def _wishes(self, row: Seed, judge: LLM) -> list[str] | Drop:
         """At most five wishes, from everything the user said in return."""
-        labels = {"reply": "assistant", "complaint": "user", "liked": "user (pleased)"}
-        said = "\n".join(f"{labels.get(turn.role, turn.role)}: {turn.content}" for turn in row.turns)
+        said = numbered([Turn(SPEAKER.get(turn.role, turn.role), turn.content) for turn in row.turns])
         question = [Turn("user", fill(prompt("wildfeedback/preferences"), conversation=said))]
         text = ""
         for attempt, temperature in enumerate((0.0, 0.7)):  # at 0 a second try would repeat the first
@@ -180,10 +181,12 @@ def _chains(chat: Chat, signals: Sequence[Signal]) -> Iterator[list[Signal]]:
 
 def _complaint(name: str, chat: Chat, chain: Sequence[Signal], signals: Sequence[Signal], longest: int) -> Seed:
     first, last = chain[0].turn, chain[-1].turn
-    liked = [signal.turn for signal in signals if signal.sat and first <= signal.turn <= last + 2]
-    turns = [*shortened(chat.turns[: first - 1], longest), Turn("reply", chat.turns[first - 1].content)]
-    turns += [Turn("complaint", chat.turns[signal.turn].content) for signal in chain]
-    turns += [Turn("liked", chat.turns[turn].content) for turn in liked if turn not in {one.turn for one in chain}]
+    pleased = any(signal.turn == last + 2 and signal.sat and not signal.dsat for signal in signals)
+    after = chat.turns[first - 1 : last + 3 if pleased else last + 1]
+    roles = ["reply", *("complaint" if place % 2 else "answer" for place in range(1, len(after)))]
+    if pleased:
+        roles[-1] = "liked"
+    turns = [*shortened(chat.turns[: first - 1], longest), *map(Turn, roles, (turn.content for turn in after))]
     return Seed(name, first, seed_of(name), turns)
 
 

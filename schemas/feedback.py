@@ -69,6 +69,24 @@ def user_turns(turns: Sequence[Turn]) -> list[int]:
     return [place for place, turn in enumerate(turns) if turn.role == "user"]
 
 
+def numbered(turns: Sequence[Turn], longest: int = 2000) -> str:
+    """A conversation as the feedback prompts show it: `User 1: ...`, `Assistant 1: ...`, long turns by head and tail."""
+    lines, exchange = [], 0
+    for turn in turns:
+        exchange += turn.role == "user"
+        name = turn.role.capitalize() if turn.role == "system" else f"{turn.role.capitalize()} {exchange}"
+        lines.append(f"{name}: {head_and_tail(turn.content, longest)}")
+    return "\n".join(lines)
+
+
+def head_and_tail(text: str, longest: int) -> str:
+    """The text, or its two ends if it has more than `longest` characters: what lies between is mostly pasted matter."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"
+
+
 def scores_of(chat: str, signals: Iterable[Signal], judge: str) -> list[Score]:
     """Signals as scores."""
     made = []

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rookery.filters.checklist import Checklist, comparison, report
-from rookery.filters.feedback import FindFeedback, head_and_tail, read_labels, windows
+from rookery.filters.feedback import FindFeedback, read_labels, windows
 from rookery.filters.moderation import Guard, GuardModel
 from rookery.filters.pii import scrub, scrubbed
 from rookery.filters.spur import Estimate, Extract, Item, Summarize, impact, items_of
@@ -18,7 +18,7 @@ from rookery.generators.chatlogs import UNKNOWN
 from rookery.generators.pairs import BestWorst
 from rookery.generators.wildfeedback import Expert, OnPolicy, approved, complaints, shortened
 from rookery.generators.wildfeedback_layout import annotated, annotations, pair_record, pair_rows
-from rookery.schemas.feedback import DSAT, SAT, STATES, Signal, scores_of, signals_of
+from rookery.schemas.feedback import DSAT, SAT, STATES, Signal, head_and_tail, scores_of, signals_of
 from rookery.schemas.llm import Choice, Reply
 from rookery.schemas.tables import Answer, Chat, Drop, Note, Score, Seed, Turn, frame
 
@@ -70,8 +70,8 @@ def complaint(talk=TALK, signals=SIGNALS):
 
 LABELS = [
     {"turn": 1, "state": "NEW_TOPIC", "sat": [], "dsat": [], "reason": ""},
-    {"turn": 3, "state": "FEEDBACK", "sat": [], "dsat": ["Revision", "Style"], "reason": "asks for less"},
-    {"turn": 5, "state": "FEEDBACK", "sat": ["Gratitude"], "dsat": [], "reason": "thanks"},
+    {"turn": 2, "state": "FEEDBACK", "sat": [], "dsat": ["Revision", "Style"], "reason": "asks for less"},
+    {"turn": 3, "state": "FEEDBACK", "sat": ["Gratitude"], "dsat": [], "reason": "thanks"},
 ]
 
 
@@ -79,9 +79,9 @@ def test_known_examples_are_labelled_and_come_back_from_the_scores():
     talk = chat_of("Name a date.", "1066.", "no, make it shorter", "'66", "thanks, but the date is wrong", "1067.", "thanks!")
     labels = [
         {"turn": 1, "state": "NEW_TOPIC", "sat": ["Praise"], "dsat": [], "reason": "cannot be: nothing was said before"},
-        {"turn": 3, "state": "FEEDBACK", "sat": [], "dsat": ["Revision", "Style"], "reason": "shorter"},
-        {"turn": 5, "state": "FEEDBACK", "sat": ["Gratitude"], "dsat": ["Factual Error"], "reason": "wrong"},
-        {"turn": 7, "state": "POSITIVE_CLOSURE", "sat": ["Gratitude"], "dsat": [], "reason": "thanks"},
+        {"turn": 2, "state": "FEEDBACK", "sat": [], "dsat": ["Revision", "Style"], "reason": "shorter"},
+        {"turn": 3, "state": "FEEDBACK", "sat": ["Gratitude"], "dsat": ["Factual Error"], "reason": "wrong"},
+        {"turn": 4, "state": "POSITIVE_CLOSURE", "sat": ["Gratitude"], "dsat": [], "reason": "thanks"},
     ]
     judge = Scripted(("numbered turns", json.dumps(labels)))
     found = signals_of(only(Score, run(FindFeedback(), talk, judge)))["c"]
@@ -89,7 +89,7 @@ def test_known_examples_are_labelled_and_come_back_from_the_scores():
         (0, (), ()), (2, (), ("Revision", "Style")), (4, ("Gratitude",), ("Factual Error",)), (6, ("Gratitude",), ()),
     ]  # fmt: skip
     shown = judge.asked[0][-1].content
-    assert "1. user: Name a date.\n2. assistant: 1066.\n3. user: no, make it shorter" in shown
+    assert "User 1: Name a date.\nAssistant 1: 1066.\nUser 2: no, make it shorter" in shown
     assert all(name in judge.asked[0][0].content for name in (*SAT, *DSAT, *STATES))
 
 
@@ -98,7 +98,7 @@ def test_known_examples_are_labelled_and_come_back_from_the_scores():
     [
         json.dumps(LABELS),
         f"Here you are:\n```json\n{json.dumps(LABELS, indent=1)}\n```",
-        json.dumps([{**label, "turn": i} for i, label in enumerate(LABELS)]),  # numbered by position: there are as many
+        json.dumps([{**label, "turn": 2 * i + 1} for i, label in enumerate(LABELS)]),  # counts the assistant's turns too
         json.dumps(LABELS)[:-1],  # the bracket is missing
         json.dumps([*LABELS, {"turn": 99, "state": "OTHER"}, "noise"]),
         json.dumps([{**label, "dsat": [*label["dsat"], "Rudeness"]} for label in LABELS]),  # not in the rubric
@@ -156,7 +156,8 @@ def test_the_prompt_is_the_history_up_to_the_request_and_nothing_later_leaks_in(
     spoken = [turn for turn in row.turns if turn.role in ("user", "assistant", "system")]
     assert spoken == [Turn("user", "Name a fruit.")]
     assert [(turn.role, turn.content) for turn in row.turns[1:]] == [
-        ("reply", "A very long story about apples."), ("complaint", "No, make it shorter."), ("liked", "Thanks!"),
+        ("reply", "A very long story about apples."), ("complaint", "No, make it shorter."), ("answer", "Apple."),
+        ("liked", "Thanks!"),
     ]  # fmt: skip
 
 
@@ -171,7 +172,7 @@ def test_every_prompt_ends_with_the_user_and_holds_no_later_word(dsat, system):
     assert len(found) <= 3
     for row in found:
         spoken = [turn for turn in row.turns if turn.role in ("user", "assistant")]
-        later = {turn.content for turn in row.turns if turn.role in ("reply", "complaint", "liked")}
+        later = {turn.content for turn in row.turns if turn.role in ("reply", "complaint", "answer", "liked")}
         assert spoken[-1].role == "user"
         assert not later & {turn.content for turn in spoken}
         assert [turn.content for turn in spoken] == said[: len(spoken)]
@@ -399,7 +400,7 @@ def test_published_pairs_are_written_and_read_back():
 def test_spur_reasons_are_at_most_three_and_the_rubric_is_carried_from_batch_to_batch():
     reasons = run(Extract(label="satisfied"), TALK, Scripted(("was satisfied", "- one\n- two\n- three\n- four")))
     assert [note.text for note in reasons] == ["one", "two", "three"]
-    judge = Scripted(("none yet", "- Gratitude: says thanks"), ("Gratitude", "- Gratitude: says thanks\n- Praise: praises"))
+    judge = Scripted(("empty", "- Gratitude: says thanks"), ("Gratitude", "- Gratitude: says thanks\n- Praise: praises"))
     rows = run(Summarize(label="satisfied", batch=2), Seed("s", 0, 0, [Turn("reason", str(i)) for i in range(5)]), judge)
     assert len(judge.asked) == 3
     assert items_of(rows) == (Item(name="Gratitude", description="says thanks"), Item(name="Praise", description="praises"))
