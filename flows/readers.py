@@ -11,7 +11,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import BinaryIO, TypeVar
@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from ..filters.pii import scrub as scrubbed_text
 from ..filters.pii import scrubbed
 from ..generators.chatlogs import Layout, Openings, Selection, conversation, selected
 from ..generators.codeclm_metadata import Entry
@@ -103,7 +104,9 @@ def conversations(source: str, layout: Layout, selection: Selection, scrub: bool
     for record in records(source):
         rows = [record] if isinstance(record, Drop) else conversation(record.value, layout, record.place)
         for row in selected(rows, selection, openings):
-            if scrub and isinstance(row, Chat):
+            if scrub and isinstance(row, Drop):
+                yield replace(row, text=scrubbed_text(row.text)[0])
+            elif scrub and isinstance(row, Chat):
                 row, found = scrubbed(row)
                 yield row
                 yield from (Note(row.id, "scrubbed", i, f"{kind}: {count}") for i, (kind, count) in enumerate(found.items()))

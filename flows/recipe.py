@@ -22,8 +22,9 @@ from ..generators.pairs import BestWorst
 from ..schemas.digest import digest
 from ..schemas.step import Step
 from .engines.spec import AnySpec
+from .methods import CodecLM, WildFeedback
 
-Generator = Annotated[Magpie, Field(description="where prompts come from")]
+Generator = Annotated[Magpie | CodecLM | WildFeedback, Field(discriminator="method", description="where prompts come from")]
 Candidates = Annotated[Independent, Field(description="how candidate answers are drawn")]
 Judge = Annotated[Pointwise, Field(description="how an answer is scored")]
 Pairing = Annotated[BestWorst, Field(description="which two answers become a pair")]
@@ -89,8 +90,11 @@ class Recipe(BaseModel):
         return self
 
     def steps(self) -> Iterator[Step]:
-        """The steps that ask a model, in order."""
-        yield from (self.generate, self.answer, self.judge)
+        """The steps that ask a model, in order. A method of several stages answers and judges by itself."""
+        if isinstance(self.generate, Step):
+            yield from (self.generate, self.answer, self.judge)
+        else:
+            yield from self.generate.steps()
 
     def fingerprint(self) -> str:
         """A digest of the whole recipe."""
@@ -123,7 +127,7 @@ def load(path: Path, settings: list[str] | None = None) -> Recipe:
 
 
 def parse(tree: dict, folder: Path = Path()) -> Recipe:
-    """A recipe from plain values. A model path that exists relative to the recipe's folder is meant so.
+    """A recipe from plain values. A model path that exists relative to the recipe's folder is meant so, and a source of seeds or logs.
 
     Raises:
         RecipeError: with every fault at once.
@@ -133,6 +137,10 @@ def parse(tree: dict, folder: Path = Path()) -> Recipe:
         for key in ("model", "tokenizer"):
             if isinstance(engine, dict) and isinstance(engine.get(key), str) and (folder / engine[key]).is_dir():
                 engine[key] = str((folder / engine[key]).resolve())
+    if isinstance(generate := tree.get("generate"), dict):
+        for key in ("seeds", "metadata", "logs"):
+            if isinstance(generate.get(key), str) and (folder / generate[key]).is_file():
+                generate[key] = str((folder / generate[key]).resolve())
     try:
         recipe = Recipe.model_validate(tree)
     except ValidationError as error:
@@ -172,7 +180,7 @@ def _faults(error: ValidationError) -> Iterator[str]:
             yield f"{place or 'recipe'}:{value} {fault['msg'].removeprefix('Value error, ')}"
 
 
-_TAGS = {"vllm", "endpoint", "fake"}  # pydantic puts the chosen member of a union into the path
+_TAGS = {"vllm", "endpoint", "fake", "magpie", "codeclm", "wildfeedback"}  # pydantic puts the chosen member of a union into the path
 
 
 def _keys() -> list[str]:

@@ -15,7 +15,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 from pydantic import Field
 
@@ -93,15 +93,20 @@ class Encode(Step):
 
 
 def entries_of(notes: Iterable[Note]) -> list[Entry]:
-    """What `Encode` wrote, as one entry for each seed, in the order of the notes."""
-    use_cases: dict[str, str] = {}
-    skills: dict[str, list[str]] = {}
+    """One entry for each row that the notes speak of: what `Encode` wrote of the seeds, or what `Entry.notes` wrote."""
+    told: dict[str, dict[str, list[str]]] = {}
     for note in notes:
-        if note.kind == "use_case":
-            use_cases[note.about] = note.text
-        elif note.kind == "skill":
-            skills.setdefault(note.about, []).append(note.text)
-    return [Entry(use, tuple(skills[seed]), "seed", (seed,)) for seed, use in use_cases.items() if seed in skills]
+        told.setdefault(note.about, {}).setdefault(note.kind, []).append(note.text)
+    return [
+        Entry(
+            said["use_case"][0],
+            tuple(said["skill"]),
+            cast(Origin, said.get("origin", ["seed"])[0]),
+            tuple(said.get("seed", [] if "origin" in said else [about])),
+        )
+        for about, said in told.items()
+        if "use_case" in said and "skill" in said
+    ]
 
 
 def enlarge(pool: Sequence[Entry], size: int, seed: int) -> list[Entry]:
