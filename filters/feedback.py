@@ -3,9 +3,9 @@
 WildFeedback (arXiv:2408.15549, section 3): nine signs of satisfaction (SAT) and nine of dissatisfaction (DSAT), and the
 state of the dialogue, in one call for each conversation at temperature 0. The authors' prompt and states were not to be
 had; prompt, states and limits are ours. A conversation of more than 40 turns is read in windows that overlap by two turns; an
-utterance of more than 2,000 characters is mostly pasted matter and shown by its head and tail. The reply is JSON, kept to
-its form by the engine where that can be; names that are not in the rubric are dropped, and a first utterance, which
-follows no reply, has no feedback whatever the model says.
+utterance of more than 2,000 characters is mostly pasted matter and shown by its head and tail. The reply is JSON; if it
+cannot be read it is asked for again, this time held to its form by the engine. Names that are not in the rubric are dropped,
+and a first utterance, which follows no reply, has no feedback whatever the model says.
 """
 
 from __future__ import annotations
@@ -70,10 +70,10 @@ class FindFeedback(Step):
         question = fill(prompt("wildfeedback/feedback"), utterances=numbered([row.turns[i] for i in places], self.longest))
         asked = [Turn("system", prompt("wildfeedback/rubrics"))] if self.rubrics == "defined" else []
         said = ""
-        for attempt, temperature in enumerate((0.0, 0.7)):  # at 0 a second try would repeat the first
-            decoding = Decoding(temperature=temperature, max_tokens=self.max_tokens)
-            seed = seed_of(row.id, "feedback", places.start, attempt)
-            reply = await judge.chat([*asked, Turn("user", question)], decoding, seed, schema=_REPLY_SCHEMA)
+        decoding = Decoding(temperature=0.0, max_tokens=self.max_tokens)
+        seed = seed_of(row.id, "feedback", places.start)
+        for schema in (None, _REPLY_SCHEMA):  # a grammar slows the engine down, and most models keep the form unforced
+            reply = await judge.chat([*asked, Turn("user", question)], decoding, seed, schema)
             said = reply.error or reply.text
             signals = read_labels(reply.text, row.turns, places)
             if signals is not None:
@@ -102,7 +102,7 @@ def read_labels(text: str, turns: Sequence[Turn], places: range) -> list[Signal]
     named = [found["turn"] - 1 if isinstance(found.get("turn"), int) else -1 for found in objects]
     if len(objects) == len(speaking) and sorted(named) != list(range(len(speaking))):
         named = list(range(len(speaking)))
-    by_turn = dict(zip(named, objects, strict=True))
+    by_turn = dict(reversed(list(zip(named, objects, strict=True))))  # of two that name one turn, the first counts
     signals = [_signal(place, by_turn[number], turns) for number, place in enumerate(speaking) if number in by_turn]
     return signals or None
 

@@ -61,6 +61,16 @@ class CodecLM(BaseModel):
         return ("seeds", "metadata")
 
 
+class HeldOut(BaseModel):
+    """A set for evaluation, apart from what is trained on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    groups: int = Field(70, ge=1, description="clusters of prompts with their wishes")
+    nearest: int = Field(10, ge=1, description="items from each, nearest to its centre first")
+    encoder: str | None = Field(None, description="a sentence-transformers model; default: the embedded all-MiniLM-L6-v2")
+
+
 class WildFeedback(BaseModel):
     """Preference pairs from the complaints that users made in a chat log."""
 
@@ -80,6 +90,7 @@ class WildFeedback(BaseModel):
     moderation: Moderation | None = Field(Guard(), description="drops pairs with an unsafe side or unsafe wishes")
     most_unsafe: float = Field(0.5, ge=0, le=1, description="probability of unsafe above which a pair goes")
     checklist: Checklist | None = Field(None, description="keep only pairs whose chosen side wins; on-policy pairs always")
+    held_out: HeldOut | None = Field(None, description="set mainstream items aside, in held_out/ beside the dataset")
     approved: bool = Field(False, description="also hand on replies that users liked, as lessons without a rejected side")
 
     def steps(self) -> Iterator[Step]:

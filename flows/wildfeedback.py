@@ -9,8 +9,10 @@ always has one, for about half of what a small model writes to the wishes does n
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import islice
 
+import numpy as np
 import polars as pl
 
 from ..filters.checklist import comparison
@@ -19,8 +21,9 @@ from ..generators.wildfeedback_layout import annotated
 from ..schemas.feedback import Signal, signals_of
 from ..schemas.tables import Answer, Chat, Drop, Note, Row, Score, Seed, Turn, frame, text_of
 from ..schemas.tables import rows as rows_of
+from .durable import write_parquet
 from .made import Made, take
-from .methods import WildFeedback
+from .methods import HeldOut, WildFeedback
 from .readers import Record, batches, conversations, records
 from .stage import Line, content
 
@@ -31,14 +34,19 @@ def make(method: WildFeedback, line: Line) -> Made:
     """Run the stages."""
     found: list[Row] = []
     liked: list[Row] = []
+    spoke: dict[str, tuple[str, str | None]] = {}  # complaint -> conversation, and its user where the log tells
     for number, batch in enumerate(batches(_conversations(method), method.chunk_rows), 1):
         chats, signals = _labelled(method, line, number, batch)
+        users = {row.about: row.text for rows in batch for row in rows if isinstance(row, Note) and row.kind == "user"}
         for chat in chats:
             cut, dropped = complaints(chat, signals.get(chat.id, ()), most=method.most_per_chat, longest=method.longest_prompt)
             found += [*cut, *dropped]
+            spoke |= {row.id: (chat.id, users.get(chat.id)) for row in cut}
             liked += approved(chat, signals.get(chat.id, ())) if method.approved else []
     made = line.spread("pairs", method.pairs, take(line, "complaints", Seed, found))
     kept = _kept(method, line, made)
+    if method.held_out is not None:
+        kept = _without_held_out(method.held_out, line, kept, made, spoke)
     tables = {kind: frame(kind, (row for row in liked if type(row) is kind)) for kind in (Chat, Answer, Score)}
     return Made(
         pl.concat([kept, tables[Chat]]),
@@ -85,6 +93,44 @@ def _kept(method: WildFeedback, line: Line, made: dict[type[Row], pl.DataFrame])
 
     told = {"most_unsafe": method.most_unsafe, "verdicts": content(scores), "judged": judge is not None}
     return line.sieve("keep", Chat, made[Chat], told, safe_and_won)
+
+
+def _without_held_out(
+    wanted: HeldOut,
+    line: Line,
+    kept: pl.DataFrame,
+    made: dict[type[Row], pl.DataFrame],
+    spoke: dict[str, tuple[str, str | None]],
+) -> pl.DataFrame:
+    """Write mainstream items to `held_out/`, and take them and all else of their conversations and users out of the rest."""
+    from ..selectors.embed import SentenceEncoder, embed  # loads torch, so not before it is needed
+    from ..selectors.held_out import mainstream, related
+
+    ids = set(kept["id"])
+    sides = [side for side in _sides(made) if side[0].id in ids]
+    texts = ["\n".join([asked.turns[-1].content, *wishes]) for asked, _, _, wishes in sides]
+    vectors_ND = embed(texts, SentenceEncoder(wanted.encoder))
+    vectors_ND = vectors_ND / np.maximum(np.linalg.norm(vectors_ND, axis=1, keepdims=True), 1e-12)
+    picks = mainstream(vectors_ND, groups=wanted.groups, nearest=wanted.nearest, seed=line.recipe.seed)
+    of = [spoke[asked.parents[0]] for asked, *_ in sides]
+    apart = related(picks, [chat for chat, _ in of], [user for _, user in of])
+    write_parquet(line.folder.path / "held_out" / "test-00000-of-00001.parquet", _items([sides[i] for i in picks]))
+    held = {sides[i][0].id: "held_out" for i in picks}
+    held |= {sides[i][0].id: "kin_of_held_out" for i in apart if sides[i][0].id not in held}
+
+    def rest(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        lost = [Drop(a.id, "held_out", held[a.id], "", text_of(a.turns)) for a in rows_of(Chat, table) if a.id in held]
+        return table.filter(~pl.col("id").is_in(list(held))), frame(Drop, lost)
+
+    return line.sieve("held_out", Chat, kept, {"held_out": sorted(held)}, rest)
+
+
+def _items(sides: Sequence[tuple[Chat, str, str, list[str]]]) -> pl.DataFrame:
+    """Prompts with the checklist to judge an answer by, and the chosen side for reference."""
+    turn = pl.Struct({"role": pl.String, "content": pl.String})
+    columns = {"id": pl.String, "prompt": pl.List(turn), "preferences": pl.List(pl.String), "reference": pl.String}
+    rows = [(a.id, [asdict(turn) for turn in a.turns], wishes, chosen) for a, chosen, _, wishes in sides]
+    return pl.DataFrame(rows, schema=columns, orient="row")
 
 
 def _grouped(rows: Iterator[Chat | Note | Drop]) -> Iterator[list[Row]]:

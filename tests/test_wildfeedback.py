@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from itertools import pairwise
 
 import polars as pl
 import pytest
@@ -128,7 +129,7 @@ def test_windows_cover_every_turn_and_overlap_by_two(length, size):
     cut = windows([Turn("user", "")] * length, size)
     assert sorted({place for window in cut for place in window}) == list(range(length))
     assert all(len(window) <= size for window in cut)
-    assert all(later.start == earlier.stop - 2 for earlier, later in zip(cut, cut[1:], strict=False))
+    assert all(later.start == earlier.stop - 2 for earlier, later in pairwise(cut))
 
 
 def test_a_long_utterance_is_shown_by_head_and_tail():
