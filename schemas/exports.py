@@ -1,8 +1,8 @@
 """The rows that leave the house: what a reader of the published dataset sees, column by column.
 
-The shapes are TRL's (1.16, `docs/source/dataset_formats.md`): conversational, with the prompt apart. Every side is a list of messages,
-because TRL looks at one arbitrary column to tell conversations from strings, and rows of mixed kinds crash it on some hash
-seeds. None of the names that a trainer consumes on its own is used unless it is meant (`RESERVED`).
+The shapes are TRL's (1.16, `docs/source/dataset_formats.md`): conversational, with the prompt apart. Every side is a list
+of messages, because TRL looks at one arbitrary column to tell conversations from strings, and rows of mixed kinds crash it
+on some hash seeds. None of the names that a trainer consumes on its own is used unless it is meant (`RESERVED`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import Annotated
 
 from .tables import Turn
 
-# Columns that some TRL trainer reads when present: `margin` enters RewardTrainer's loss, `ref_*_logps` switch the reference off.
+# Columns that some TRL trainer reads if present: `margin` enters RewardTrainer's loss, `ref_*_logps` end the reference.
 RESERVED = frozenset(
-    "margin labels tools chat_template_kwargs image images text input_ids attention_mask completion_mask assistant_masks seq_lengths "
-    "prompt_ids completion_ids chosen_ids rejected_ids chosen_input_ids rejected_input_ids ref_logps ref_chosen_logps "
-    "ref_rejected_logps conversations".split()
+    ("margin", "labels", "tools", "chat_template_kwargs", "image", "images", "text", "conversations", "seq_lengths")
+    + ("input_ids", "attention_mask", "completion_mask", "assistant_masks", "prompt_ids", "completion_ids")
+    + ("chosen_ids", "rejected_ids", "chosen_input_ids", "rejected_input_ids")
+    + ("ref_logps", "ref_chosen_logps", "ref_rejected_logps")
 )
 
 
