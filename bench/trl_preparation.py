@@ -94,8 +94,7 @@ def again(folder: Path, seed: int) -> int:
     line = next((line for line in done.stdout.decode().splitlines() if line.startswith("RESULT ")), "RESULT {}")
     losses = {name: (row["rows"], row["kept"], round(row["loss"], 3)) for name, row in json.loads(line[7:]).items()}
     print(
-        f"seed {seed}: exit {done.returncode} {losses}"
-        + ("" if done.returncode == 0 else done.stderr.decode()[-2000:]),
+        f"seed {seed}: exit {done.returncode} {losses}" + ("" if done.returncode == 0 else done.stderr.decode()[-2000:]),
         flush=True,
     )
     return done.returncode

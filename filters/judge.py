@@ -41,6 +41,15 @@ class Pointwise(Step):
         if choice.finish == "error":
             return [Score(row.id, self.method, None, None, llm.model, choice.error)]
         if choice.mass < self.least_mass:
-            return [Score(row.id, self.method, None, None, llm.model, f"only {choice.mass:.3f} of the probability is on digits")]
+            return [
+                Score(
+                    row.id,
+                    self.method,
+                    None,
+                    None,
+                    llm.model,
+                    f"only {choice.mass:.3f} of the probability is on digits",
+                )
+            ]
         rating = sum(int(digit) * share for digit, share in choice.probabilities.items())
         return [Score(row.id, self.method, rating, None, llm.model, None)]

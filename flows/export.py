@@ -95,9 +95,7 @@ def sft(
     if beaten := kept.height - best.height:
         skipped["not_the_best"] = beaten
     best = chats.select(pl.col("id").alias("prompt_id")).join(best, on="prompt_id", how="inner", maintain_order="left")
-    return shaped(
-        Lesson, best.with_columns(messages=pl.concat_list("prompt", assistant("text")), meta=_answer_meta())
-    ), skipped
+    return shaped(Lesson, best.with_columns(messages=pl.concat_list("prompt", assistant("text")), meta=_answer_meta())), skipped
 
 
 def candidates(chats: pl.DataFrame, answers: pl.DataFrame, scores: pl.DataFrame) -> tuple[pl.DataFrame, Skipped]:
@@ -183,9 +181,7 @@ def shaped(row: type, table: pl.DataFrame) -> pl.DataFrame:
 
 def _rated(chats: pl.DataFrame, answers: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
     said = answered(answers).join(ratings(scores), on="answer_id", how="left", maintain_order="left")
-    return said.join(
-        asked(chats), left_on="of", right_on="prompt_id", how="left", maintain_order="left", coalesce=False
-    )
+    return said.join(asked(chats), left_on="of", right_on="prompt_id", how="left", maintain_order="left", coalesce=False)
 
 
 def _prefixed(said: pl.DataFrame, side: str) -> pl.DataFrame:

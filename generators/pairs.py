@@ -197,9 +197,7 @@ def _by_prompt(answers: pl.DataFrame, scores: pl.DataFrame) -> Iterator[tuple[st
     table = answers.select("id", "prompt", "text", "model").join(finite, on="id", how="left", maintain_order="left")
     groups: dict[str, list[Judged | None]] = {}
     for name, prompt, text, model, score in table.iter_rows():
-        groups.setdefault(prompt, []).append(
-            None if score is None or text is None else Judged(name, text, model, score)
-        )
+        groups.setdefault(prompt, []).append(None if score is None or text is None else Judged(name, text, model, score))
     for prompt, members in groups.items():
         judged = [member for member in members if member is not None]
         yield prompt, sorted(judged, key=lambda a: (-a.score, a.id)), len(members)

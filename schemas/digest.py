@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 
 from pydantic import BaseModel
 
@@ -19,15 +18,6 @@ def digest(*parts: Plain | BaseModel, length: int = 20) -> str:
 def seed_of(*parts: Plain | BaseModel) -> int:
     """A 63-bit seed from the same kind of parts: rows carry it, so that no draw depends on order or on a worker."""
     return int(digest(*parts, length=16), 16) >> 1
-
-
-def digest_of_ids(ids: Iterable[str]) -> str:
-    """One digest for a sequence of ids, in order."""
-    total = hashlib.sha256()
-    for name in ids:
-        total.update(name.encode())
-        total.update(b"\n")
-    return total.hexdigest()[:20]
 
 
 def canonical(value: object) -> str:

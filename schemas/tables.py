@@ -8,7 +8,7 @@ Python rows are what a step returns; frames of them are what stages pass on; Par
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, get_args, get_type_hints
@@ -158,7 +158,7 @@ def frame(row: type[Row], rows: Iterable[Row]) -> pl.DataFrame:
 def rows(row: type[Row], table: pl.DataFrame) -> list[Row]:
     """The frame's rows as objects: the inverse of `frame`."""
     conform(row, table)
-    build = _builder(row)
+    build = builder(row)
     return [build(values) for values in table.iter_rows(named=True)]
 
 
@@ -175,6 +175,23 @@ def conform(row: type, table: pl.DataFrame) -> pl.DataFrame:
     if faults:
         raise TypeError(f"not a table of {row.__name__}: " + "; ".join(faults))
     return table.select(list(wanted))
+
+
+@cache
+def builder(row: type[Row]) -> Callable[[dict], Row]:
+    """A function from plain values, as JSON and polars give them, to a row."""
+    hints = get_type_hints(row)
+    turns = [name for name, hint in hints.items() if get_args(hint) == (Turn,)]
+    sampled = [name for name, hint in hints.items() if hint is Sampling]
+
+    def build(values: dict) -> Row:
+        for name in turns:
+            values[name] = [Turn(**turn) for turn in values[name]]
+        for name in sampled:
+            values[name] = Sampling(**values[name])
+        return row(**values)
+
+    return build
 
 
 def text_of(turns: Sequence[Turn]) -> str:
@@ -201,19 +218,3 @@ def _dtype(hint: object) -> pl.DataType:
     if len(args) == 1:  # X | None
         return _dtype(args[0])
     raise TypeError(f"no column type for {hint}")
-
-
-@cache
-def _builder(row: type[Row]):  # noqa: ANN202 - a closure from a mapping to `row`
-    hints = get_type_hints(row)
-    turns = [name for name, hint in hints.items() if get_args(hint) == (Turn,)]
-    sampled = [name for name, hint in hints.items() if hint is Sampling]
-
-    def build(values: dict) -> Row:
-        for name in turns:
-            values[name] = [Turn(**turn) for turn in values[name]]
-        for name in sampled:
-            values[name] = Sampling(**values[name])
-        return row(**values)
-
-    return build

@@ -52,20 +52,15 @@ values = st.none() | st.sampled_from([float("nan"), float("inf"), -1.0, 0.0, 1.0
 
 @st.composite
 def worlds(draw):
-    prompts = [
-        chat(f"p{i}", draw(st.sampled_from(TEXTS)), *draw(st.sampled_from([(), ("a",), ("a", "b")]))) for i in range(3)
-    ]
+    prompts = [chat(f"p{i}", draw(st.sampled_from(TEXTS)), *draw(st.sampled_from([(), ("a",), ("a", "b")]))) for i in range(3)]
     answers = [
-        answer(f"a{i}", f"p{draw(st.integers(0, 3))}", draw(st.sampled_from(TEXTS)), i)
-        for i in range(draw(st.integers(0, 6)))
+        answer(f"a{i}", f"p{draw(st.integers(0, 3))}", draw(st.sampled_from(TEXTS)), i) for i in range(draw(st.integers(0, 6)))
     ]
     return prompts, answers
 
 
 @settings(max_examples=80, deadline=None)
-@given(
-    worlds(), st.lists(st.tuples(st.integers(0, 3), st.integers(0, 6), st.integers(0, 6), values, values), max_size=6)
-)
+@given(worlds(), st.lists(st.tuples(st.integers(0, 3), st.integers(0, 6), st.integers(0, 6), values, values), max_size=6))
 def test_no_pair_is_equal_upside_down_or_foreign(world, wanted):
     prompts, answers = world
     rows = [

@@ -43,9 +43,7 @@ def exports(tmp_path_factory):
     for i, text in enumerate(TRICKY):
         history = [Turn("user", "hi"), Turn("assistant", text)] if i % 2 else []
         system = [Turn("system", "Be brief.")] if i % 3 == 0 else []
-        chats.append(
-            Chat(f"p{i}", [], [*system, *history, Turn("user", text)], "magpie", "m", "r", DRAWN, "stop", 1, 1)
-        )
+        chats.append(Chat(f"p{i}", [], [*system, *history, Turn("user", text)], "magpie", "m", "r", DRAWN, "stop", 1, 1))
         for j, value in enumerate((5.0, 1.0)):
             answers.append(Answer(f"p{i}a{j}", f"p{i}", j, f"{j} {text}", "independent", "m", "r", DRAWN, "stop", 1, 1))
             scores.append(Score(f"p{i}a{j}", "rating", value, None, "j", None))
@@ -105,9 +103,7 @@ def test_the_shape_that_peers_publish_flips_with_the_hash_seed():
     bare = trl_functions("is_conversational") + f"\nprint(is_conversational({row!r}))"
     environments = [{**os.environ, "PYTHONHASHSEED": str(seed)} for seed in SEEDS]
     runs = [
-        subprocess.run(
-            [sys.executable, "-c", "from typing import Any\n" + bare], env=env, capture_output=True, text=True
-        )
+        subprocess.run([sys.executable, "-c", "from typing import Any\n" + bare], env=env, capture_output=True, text=True)
         for env in environments
     ]
     assert {run.stdout.strip() for run in runs} == {"True", "False"}

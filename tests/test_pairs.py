@@ -36,9 +36,9 @@ def tables(answers, scores):
     return frame(Answer, answers), frame(Score, scores)
 
 
-texts = st.sampled_from(
-    ["007", "2024-01-01", "", " ", "same", "same ", "naïve 猫", "\u202e\x1b[0m\x00", LONG]
-) | st.text(max_size=6)
+texts = st.sampled_from(["007", "2024-01-01", "", " ", "same", "same ", "naïve 猫", "\u202e\x1b[0m\x00", LONG]) | st.text(
+    max_size=6
+)
 numbers = st.none() | st.floats(width=32) | st.sampled_from([0.0, 1.0, 1.5, 1e308, -1e308, float("nan"), float("inf")])
 adversarial = st.lists(
     st.tuples(st.sampled_from(IDS), st.sampled_from(IDS[:5]), texts, st.sampled_from(["m", "n"]), numbers),
@@ -82,9 +82,7 @@ def test_no_pair_is_equal_upside_down_or_foreign(rows, way, chance):
 
 
 def test_a_wide_gap_of_huge_scores_is_no_pair():
-    pairs, drops = BestWorst()(
-        *tables([answer("a", "p", "x"), answer("b", "p", "y")], [score("a", 1e308), score("b", -1e308)])
-    )
+    pairs, drops = BestWorst()(*tables([answer("a", "p", "x"), answer("b", "p", "y")], [score("a", 1e308), score("b", -1e308)]))
     assert pairs.is_empty()
     assert drops["reason"].to_list() == ["small_margin"]
 

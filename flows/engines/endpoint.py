@@ -80,7 +80,12 @@ class EndpointEngine:
 
         try:
             answer = await self._client.chat.completions.create(
-                model=self.model, messages=_messages(turns), temperature=0.0, max_tokens=1, logprobs=True, top_logprobs=20
+                model=self.model,
+                messages=_messages(turns),
+                temperature=0.0,
+                max_tokens=1,
+                logprobs=True,
+                top_logprobs=20,
             )
         except OpenAIError as error:
             return Choice(finish="error", error=_why(error))

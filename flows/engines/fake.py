@@ -63,6 +63,7 @@ class FakeEngine:
         """A source of chance for this question, after the latency; None if the question is to fail."""
         spec = self._spec
         self._asked += 1
+        self.tokens_in += len(prompt.split())
         if (spec.poison and spec.poison in prompt) or (spec.die_after and self._asked > spec.die_after):
             os._exit(1)
         await asyncio.sleep(spec.latency_seconds)

@@ -218,7 +218,7 @@ def _template_faults(model: str) -> list[str]:
 
 def _hub_faults(model: str, revision: str | None) -> list[str]:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         snapshot_download(model, revision=revision, allow_patterns=["config.json", "tokenizer_config.json"])

@@ -41,9 +41,7 @@ class Chatter:
     def render(self, turns: Sequence[Turn], add_generation_prompt: bool) -> str:
         """A conversation as the model's text."""
         messages = [{"role": turn.role, "content": turn.content} for turn in turns]
-        return self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=add_generation_prompt
-        )
+        return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt)
 
     def answer_ids(self, turns: Sequence[Turn]) -> list[int]:
         """Token ids after which the assistant speaks."""

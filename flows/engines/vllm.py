@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Output = RequestOutput | PoolingRequestOutput
 
 
-class EngineDead(RuntimeError):  # noqa: N818 - a state, named as one
+class EngineDead(RuntimeError):
     """The engine's loop has ended; its process is of no further use."""
 
 
@@ -161,7 +161,6 @@ class VllmEngine:
         )
         output = await self._submit(prompt_ids, params)
         drawn = output.outputs[0]
-        self.tokens_in += len(prompt_ids)
         self.tokens_out += len(drawn.token_ids)
         finish = "length" if drawn.finish_reason == "length" else "stop"
         return Reply(drawn.text, finish, len(prompt_ids), len(drawn.token_ids))
@@ -182,7 +181,9 @@ class VllmEngine:
         loop = asyncio.get_running_loop()
         request = _Request(prompt_ids, params, loop, loop.create_future())
         self._inbox.put(request)
-        return await request.future
+        output = await request.future
+        self.tokens_in += len(prompt_ids)
+        return output
 
     # -- the thread --------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,108 @@
+"""The command line: `rookery build`, `preview`, `show`, `doctor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from .flows import environment
+
+app = typer.Typer(
+    help="Rookery raises alignment data: a model in, a preference dataset that trains with TRL out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+
+RecipeFile = Annotated[Path, typer.Argument(help="recipe, a YAML file", metavar="RECIPE")]
+Settings = Annotated[
+    list[str],
+    typer.Option("--set", help="change one key of the recipe: path.to.key=value; may be repeated", metavar="KEY=VALUE"),
+]
+Runs = Annotated[Path, typer.Option("--runs", help="folder that holds the runs", metavar="DIR")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="show the logs of Prefect, Ray and vLLM")]
+
+
+@app.command()
+def build(recipe: RecipeFile, setting: Settings = [], runs: Runs = Path("runs"), verbose: Verbose = False) -> None:  # noqa: B006
+    """Make the dataset of a recipe. Run it again after a crash: what is finished is reused."""
+    environment.prepare(quiet=not verbose)
+    from .flows import build as line
+
+    with _plain_errors():
+        from .flows.recipe import load
+
+        path = line.build(load(recipe, setting), runs)
+        typer.echo(f"dataset: {path / 'dataset'}\nlook at it: rookery show {path}")
+
+
+@app.command()
+def preview(
+    recipe: RecipeFile,
+    rows: Annotated[int, typer.Option(min=1, help="prompts to generate")] = 8,
+    setting: Settings = [],  # noqa: B006
+    verbose: Verbose = False,
+) -> None:
+    """Run a recipe on a few rows and print what comes out. Writes nothing."""
+    environment.prepare(quiet=not verbose)
+    import tempfile
+
+    from .flows import build as line
+    from .flows import show as shown
+
+    with _plain_errors(), tempfile.TemporaryDirectory(prefix="rookery-preview-") as aside:
+        from .flows.recipe import load
+
+        path = line.build(load(recipe, [*setting, f"generate.rows={rows}"]), Path(aside))
+        shown.show(path, rows)
+
+
+@app.command()
+def show(
+    run: Annotated[Path, typer.Argument(help="folder of a finished run", metavar="RUN")],
+    rows: Annotated[int, typer.Option(min=1, help="pairs to print")] = 10,
+    dropped: Annotated[bool, typer.Option("--dropped", help="print dropped rows and why, instead of pairs")] = False,
+) -> None:
+    """Print a run's pairs side by side, or what was dropped and why."""
+    from .flows import show as shown
+
+    with _plain_errors():
+        (shown.show_dropped if dropped else shown.show)(run, rows)
+
+
+@app.command()
+def doctor() -> None:
+    """Check versions that clash, GPUs, the engine, the Hub and the disk; each fault with its remedy."""
+    environment.prepare()
+    from .flows.doctor import examine
+
+    raise typer.Exit(0 if examine() else 1)
+
+
+class _plain_errors:
+    """Errors that were written for a reader are printed as they are, without a traceback."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        from .flows.cluster import ClusterError
+        from .flows.durable import StoreError
+        from .flows.recipe import RecipeError
+        from .schemas.template import TemplateError
+
+        if isinstance(error, RecipeError | StoreError | ClusterError | TemplateError | FileNotFoundError):
+            _fail(str(error))
+        if isinstance(error, KeyboardInterrupt):
+            _fail("stopped; what is finished stays, the same command goes on from there")
+
+
+def _fail(message: str) -> NoReturn:
+    typer.secho(message, fg="red", err=True)
+    raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    app()

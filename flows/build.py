@@ -1,0 +1,132 @@
+"""The line, from a recipe to a dataset. This file is its table of contents.
+
+generate -> clean -> answer -> judge -> pair -> publish
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+
+import polars as pl
+from prefect import flow
+from rich.console import Console
+
+from ..filters import rules
+from ..schemas.digest import digest, seed_of
+from ..schemas.manifest import RunManifest
+from ..schemas.tables import Answer, Chat, Drop, Preference, Seed, Turn, frame, schema, text_of
+from ..schemas.tables import rows as rows_of
+from . import export
+from .cluster import Fleet
+from .progress import summary
+from .recipe import Clean, Recipe
+from .stage import Line, Sieve, content
+from .store import RunFolder
+
+ROWS_PER_FILE = 100_000  # of an export: files of some hundred MB at usual lengths
+
+
+@flow(name="build", flow_run_name="{recipe.name}", validate_parameters=True, persist_result=False)
+def build(recipe: Recipe, runs: Path = Path("runs")) -> Path:
+    """Make the dataset that the recipe describes, reusing whatever an earlier run has finished. Returns the run's folder."""
+    console = Console()
+    with RunFolder(runs / recipe.name) as folder, Fleet(recipe.engines, recipe.cluster) as fleet:
+        folder.claim(recipe.model_dump(mode="json"))
+        line = Line(recipe, folder, fleet, console)
+
+        asked = line.spread("generate", recipe.generate, seeds(recipe))[Chat]
+        prompts = line.sieve("clean", Chat, asked, {"clean": recipe.clean.model_dump(mode="json")}, cleaned_by(recipe.clean))
+        answers = line.spread("answer", recipe.answer, prompts)[Answer]
+        scores = line.spread("judge", recipe.judge, answered(prompts, answers))[recipe.judge.produces[0]]
+        paired_by = {"pair": recipe.pair.model_dump(mode="json"), "scores": content(scores)}
+        pairs = line.sieve("pair", Preference, answers, paired_by, lambda table: recipe.pair(table, scores))
+
+        publish(line, prompts, answers, scores, pairs)
+        summary([manifest for _, manifest in line.finished], line.reused, console)
+    return folder.path
+
+
+def seeds(recipe: Recipe) -> pl.DataFrame:
+    """One seed for each row to be generated: an id and a source of chance that depend on nothing but recipe and ordinal."""
+    return frame(
+        Seed,
+        (
+            Seed(digest("seed", recipe.seed, i), i, seed_of(recipe.seed, recipe.name, i), [])
+            for i in range(recipe.generate.rows)
+        ),
+    )
+
+
+def cleaned_by(clean: Clean) -> Sieve:
+    """Rules about the last turn, then duplicates: what passes, and what does not with the reason."""
+
+    def sieve(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        text = pl.col("turns").list.last().struct.field("content")
+        judged = [
+            rules.cut_off() if name == "cut_off" else getattr(rules, name)(text, **settings)
+            for name, settings in clean.rules.items()
+        ]
+        kept, broken = rules.partition(table, *judged)
+        dropped = [broken.with_columns(detail=pl.lit(""))]
+        if clean.duplicates == "exact":
+            key = text.str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
+            first = pl.col("id").first().over(key)
+            twice = kept.with_columns(detail="same text as " + first).filter(pl.col("id") != first)
+            dropped.append(twice.with_columns(reason=pl.lit("duplicate")).select(dropped[0].columns))
+            kept = kept.filter(pl.col("id") == first)
+        return kept, as_drops("clean", pl.concat(dropped))
+
+    return sieve
+
+
+def as_drops(stage: str, table: pl.DataFrame) -> pl.DataFrame:
+    """Chats with `reason` and `detail` -> a table of `Drop`."""
+    text = [text_of([Turn(**turn) for turn in turns]) for turns in table["turns"]]
+    named = table.with_columns(stage=pl.lit(stage), text=pl.Series(text, dtype=pl.String))
+    return named.select(list(schema(Drop)))
+
+
+def answered(prompts: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+    """Each answer as the conversation that it ends, under the answer's id: what a judge reads."""
+    asked = {row.id: row for row in rows_of(Chat, prompts)}
+    ended = []
+    for answer in rows_of(Answer, answers):
+        prompt = asked[answer.prompt]
+        turns = [*prompt.turns, Turn("assistant", answer.text)]
+        facts = (
+            answer.method,
+            answer.model,
+            answer.revision,
+            answer.sampling,
+            answer.finish,
+            answer.tokens_in,
+            answer.tokens_out,
+        )
+        ended.append(Chat(answer.id, [prompt.id], turns, *facts))
+    return frame(Chat, ended)
+
+
+def publish(line: Line, prompts: pl.DataFrame, answers: pl.DataFrame, scores: pl.DataFrame, pairs: pl.DataFrame) -> None:
+    """Write the exports and the manifest."""
+    wanted = line.recipe.export
+    made = {
+        "default": lambda: export.default(prompts, answers, pairs),
+        "unpaired": lambda: export.unpaired(prompts, answers, scores, hi=wanted.good, lo=wanted.bad),
+        "sft": lambda: export.sft(prompts, answers, scores),
+        "candidates": lambda: export.candidates(prompts, answers, scores),
+    }
+    parts, skipped = {}, {}
+    for name in wanted.configs:
+        table, skipped[name] = made[name]()
+        parts[name] = line.folder.publish(name, table, ROWS_PER_FILE)
+    line.folder.finish(
+        RunManifest(
+            name=line.recipe.name,
+            recipe=line.recipe.fingerprint(),
+            versions={p: importlib.metadata.version(p) for p in ("rookery", "ray", "prefect", "polars", "transformers")},
+            stages=[stage.path.name for stage, _ in line.finished],
+            exports=parts,
+            skipped=skipped,
+        )
+    )

@@ -1,0 +1,124 @@
+"""What a person sees while a run works: bars in a terminal, lines in a log, an artifact in Prefect, a table at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Self
+from uuid import UUID
+
+from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.context import FlowRunContext, TaskRunContext
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ..schemas.manifest import StageManifest
+
+LOG_EVERY_SECONDS = 10.0  # a line in a log that is no terminal
+ARTIFACT_EVERY_SECONDS = 2.0  # an artifact update is a call to Prefect's server
+
+
+@dataclass(slots=True)
+class Meter:
+    """Rows and tokens of one stage, shown as they come. Tokens are those of the engines, judges' included."""
+
+    stage: str
+    rows: int
+    console: Console
+    done: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    _began: float = field(default_factory=time.monotonic)
+    _said: float = 0.0
+    _told: float = 0.0
+    _bar: Progress | None = None
+    _task: object = None
+    _artifact: UUID | None = None
+    _reused: int = 0
+
+    def __enter__(self) -> Self:
+        self._said = self._told = time.monotonic()
+        if self.console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description:10}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[speed]}"),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                console=self.console,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task(self.stage, total=self.rows, completed=self.done, speed="loading engine")
+        if _in_prefect():
+            self._artifact = create_progress_artifact(progress=0.0, key=f"progress-{self.stage}", description=self.stage)
+        self._reused = self.done
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        if self._artifact is not None:
+            update_progress_artifact(self._artifact, progress=100.0 * self.done / max(1, self.rows))
+
+    def engines_are_up(self) -> None:
+        """From here on it is work that takes the time."""
+        self._began = time.monotonic()
+
+    def add(self, rows: int, tokens_in: int, tokens_out: int) -> None:
+        """Some rows are finished."""
+        self.done += rows
+        self.tokens_in += tokens_in
+        self.tokens_out += tokens_out
+        now = time.monotonic()
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.done, speed=self._speed(now))
+        elif now - self._said >= LOG_EVERY_SECONDS:
+            self._said = now
+            self.console.print(f"{self.stage}: {self.done}/{self.rows} rows, {self._speed(now)}, {self._eta(now)} to go")
+        if self._artifact is not None and now - self._told >= ARTIFACT_EVERY_SECONDS:
+            self._told = now
+            update_progress_artifact(self._artifact, progress=100.0 * self.done / max(1, self.rows))
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the stage began."""
+        return time.monotonic() - self._began
+
+    def _speed(self, now: float) -> str:
+        return f"{self.tokens_out / max(1e-9, now - self._began):,.0f} tokens/s"
+
+    def _eta(self, now: float) -> str:
+        fresh = self.done - self._reused
+        if not fresh:
+            return "unknown time"
+        return f"{(self.rows - self.done) * (now - self._began) / fresh:.0f} s"
+
+
+def summary(manifests: Sequence[StageManifest], reused: dict[str, str], console: Console) -> None:
+    """The table at the end: what went in and out of each stage, what it cost, what was there already."""
+    titles = ("stage", "in", "out", "dropped", "tok in", "tok out", "s", "tok/s", "reused")
+    lines = []
+    for one in manifests:
+        speed = f"{one.tokens_out / one.seconds:,.0f}" if one.seconds and one.tokens_out else ""
+        out = ", ".join(
+            f"{count:,} {table.lower()}" for table, count in one.rows_out.items() if count or len(one.rows_out) == 1
+        )
+        counts = (one.rows_in, out or "0", sum(one.dropped.values()), one.tokens_in, one.tokens_out)
+        cells = [f"{c:,}" if isinstance(c, int) else c for c in counts]
+        lines.append([one.stage, *cells, f"{one.seconds:.1f}", speed, reused.get(one.stage, "")])
+    table = Table(*titles, box=SIMPLE)
+    for line in lines:
+        table.add_row(*line)
+    console.print(table)
+    if _in_prefect():
+        create_table_artifact(
+            [dict(zip(titles, line, strict=True)) for line in lines], key="yield", description="Yield and cost"
+        )
+
+
+def _in_prefect() -> bool:
+    return FlowRunContext.get() is not None or TaskRunContext.get() is not None

@@ -1,0 +1,218 @@
+"""The recipe: one object describes one dataset. It is the parameter of the flow, the form in Prefect's UI and the YAML file.
+
+Steps stand in it as themselves (`method: magpie`): the unions below are the only list of methods there is.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Literal, get_args, get_type_hints
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+
+from ..filters import rules
+from ..filters.judge import Pointwise
+from ..generators.candidates import Independent
+from ..generators.magpie import Magpie
+from ..generators.pairs import BestWorst
+from ..schemas.digest import digest
+from ..schemas.step import Step
+from .engines.spec import AnySpec
+
+Generator = Annotated[Magpie, Field(description="where prompts come from")]
+Candidates = Annotated[Independent, Field(description="how candidate answers are drawn")]
+Judge = Annotated[Pointwise, Field(description="how an answer is scored")]
+Pairing = Annotated[BestWorst, Field(description="which two answers become a pair")]
+Config = Literal["default", "unpaired", "sft", "candidates"]
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be run. The message lists every fault, each with the field, the value and the remedy."""
+
+
+class Clean(BaseModel):
+    """What a prompt must pass before it is answered."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rules: dict[str, dict[str, bool | int | float | str]] = Field(
+        default={"cut_off": {}, "too_short": {"chars": 8}, "leaked_template": {}, "role_leak": {}, "repetition": {}},
+        description="rules of filters/rules.py by name, with their settings",
+    )
+    duplicates: Literal["exact", "keep"] = Field("exact", description="exact: case and white space aside, the first one stays")
+
+    @field_validator("rules")
+    @classmethod
+    def _known(cls, given: dict[str, dict]) -> dict[str, dict]:
+        faults = [fault for name, settings in given.items() for fault in _rule_faults(name, settings)]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return given
+
+
+class Exports(BaseModel):
+    """What is written, as configurations of one dataset."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    configs: tuple[Config, ...] = Field(("default", "unpaired", "sft", "candidates"), min_length=1)
+    good: float = Field(4.0, description="unpaired: an answer with this score or more is labelled true")
+    bad: float = Field(2.0, description="unpaired: an answer with this score or less is labelled false")
+
+
+class Recipe(BaseModel):
+    """One dataset, from engines to exports."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="also the name of the run's folder")
+    seed: int = Field(0, ge=0, description="same recipe and seed, same bytes")
+    engines: dict[str, AnySpec] = Field(min_length=1, description="models by the name that steps call them")
+    generate: Generator
+    clean: Clean = Clean()
+    answer: Candidates = Independent()
+    judge: Judge = Pointwise()
+    pair: Pairing = BestWorst()
+    export: Exports = Exports()
+    shard_rows: int = Field(512, ge=1, description="rows to a part of a stage; what is in the dataset does not depend on it")
+    cluster: str | None = Field(None, description="address of a Ray cluster; default: one on this machine, for this run")
+
+    @model_validator(mode="after")
+    def _engines_named(self) -> Recipe:
+        missing = sorted({name for step in self.steps() for name in engines_of(step)} - set(self.engines))
+        if missing:
+            raise ValueError(f"engines: no engine {', '.join(missing)}, which a step names; there is {', '.join(self.engines)}")
+        return self
+
+    def steps(self) -> Iterator[Step]:
+        """The steps that ask a model, in order."""
+        yield from (self.generate, self.answer, self.judge)
+
+    def fingerprint(self) -> str:
+        """A digest of the whole recipe."""
+        return digest(self)
+
+
+def engines_of(step: Step) -> list[str]:
+    """The engines that a step names, in the order in which it takes them."""
+    return [getattr(step, field) for field in step.engines]
+
+
+def load(path: Path, settings: list[str] | None = None) -> Recipe:
+    """Read a recipe from YAML, with `path.to.key=value` settings laid over it, and check all that can be checked.
+
+    Raises:
+        RecipeError: with every fault at once.
+    """
+    if not path.is_file():
+        near = ", ".join(sorted(p.name for p in path.parent.glob("*.yaml")))
+        raise RecipeError(f"no recipe {path}; name a YAML file{f': beside it there is {near}' if near else ''}")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not YAML: {error}") from error
+    if not isinstance(tree, dict):
+        raise RecipeError(f"{path} holds a {type(tree).__name__}, expected keys such as name, engines and generate")
+    for setting in settings or []:
+        _lay(tree, setting)
+    return parse(tree, path.parent)
+
+
+def parse(tree: dict, folder: Path = Path()) -> Recipe:
+    """A recipe from plain values. A model path that exists relative to the recipe's folder is meant so.
+
+    Raises:
+        RecipeError: with every fault at once.
+    """
+    tree.pop("format", None)  # of a recipe that a run wrote down
+    for engine in tree.get("engines", {}).values() if isinstance(tree.get("engines"), dict) else ():
+        for key in ("model", "tokenizer"):
+            if isinstance(engine, dict) and isinstance(engine.get(key), str) and (folder / engine[key]).is_dir():
+                engine[key] = str((folder / engine[key]).resolve())
+    try:
+        recipe = Recipe.model_validate(tree)
+    except ValidationError as error:
+        raise RecipeError("the recipe has faults:\n" + "\n".join(f"  {line}" for line in _faults(error))) from error
+    faults = [f"  engines.{name}.{fault}" for name, spec in recipe.engines.items() for fault in spec.faults()]
+    if faults:
+        raise RecipeError("the recipe has faults:\n" + "\n".join(faults))
+    return recipe
+
+
+def _lay(tree: dict, setting: str) -> None:
+    path, equals, value = setting.partition("=")
+    if not equals or not path:
+        raise RecipeError(f"--set {setting!r}: expected path.to.key=value")
+    *parents, last = path.split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise RecipeError(f"--set {setting!r}: {parent!r} is a value and has no keys")
+    tree[last] = yaml.safe_load(value)
+
+
+def _faults(error: ValidationError) -> Iterator[str]:
+    for fault in error.errors():
+        place = ".".join(str(part) for part in fault["loc"] if part not in _TAGS)
+        if fault["type"] == "extra_forbidden":
+            key = str(fault["loc"][-1])
+            near = difflib.get_close_matches(key, _keys(), n=1)
+            yield f"{place}: unknown key{f'; did you mean {near[0]!r}?' if near else ''}"
+        elif fault["type"] == "missing":
+            yield f"{place}: missing, and it has no default"
+        else:
+            shown = repr(fault["input"])
+            value = f" {shown if len(shown) < 80 else shown[:77] + '...'}:" if not isinstance(fault["input"], dict) else ""
+            yield f"{place or 'recipe'}:{value} {fault['msg'].removeprefix('Value error, ')}"
+
+
+_TAGS = {"vllm", "endpoint", "fake"}  # pydantic puts the chosen member of a union into the path
+
+
+def _keys() -> list[str]:
+    """Every key that may stand in a recipe, for the nearest right name."""
+    seen: list[str] = []
+    models: list[type] = [Recipe]
+    while models:
+        model = models.pop()
+        seen += model.model_fields
+        for hint in get_type_hints(model).values():
+            models += [part for part in _parts(hint) if isinstance(part, type) and issubclass(part, BaseModel)]
+    return seen
+
+
+def _parts(hint: object) -> Iterator[object]:
+    yield hint
+    for part in get_args(hint):
+        yield from _parts(part)
+
+
+def _rule_faults(name: str, settings: dict) -> Iterator[str]:
+    known = {n: r for n, r in inspect.getmembers(rules, inspect.isfunction) if _judges_a_text(r)}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        yield f"no rule {name!r}{f'; did you mean {near[0]!r}?' if near else ''}"
+        return
+    rule = known[name]
+    wanted = {n: p for n, p in inspect.signature(rule).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    hints = get_type_hints(rule)
+    for key in settings.keys() - wanted.keys():
+        yield f"rule {name} has no setting {key!r}; it has {', '.join(wanted) or 'none'}"
+    for key, parameter in wanted.items():
+        if key not in settings and parameter.default is parameter.empty:
+            yield f"rule {name} needs {key!r}"
+        elif key in settings:
+            try:
+                TypeAdapter(hints[key]).validate_python(settings[key])
+            except ValidationError:
+                yield f"rule {name}: {key} is {settings[key]!r}, expected {hints[key].__name__}"
+
+
+def _judges_a_text(function: Callable) -> bool:
+    """Whether a function of filters/rules.py is a rule about a row's text, or about how it ended."""
+    first = next(iter(inspect.signature(function).parameters), "")
+    return function.__module__ == rules.__name__ and first in {"text", "finish"}
