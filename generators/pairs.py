@@ -50,7 +50,7 @@ class Pairing(BaseModel):
 
     method: str
     min_margin: float = Field(0.0, ge=0, description="score difference that a pair must exceed")
-    max_margin: float = Field(float("inf"), gt=0, description="and may reach: a low one leaves the hard pairs only")
+    max_margin: float | None = Field(None, gt=0, description="and may reach: a low one leaves the hard pairs only")
 
     def __call__(self, answers: pl.DataFrame, scores: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Tables of `Answer` and `Score` -> tables of `Preference` and of `Drop` (prompts without a pair, and why).
@@ -85,7 +85,7 @@ class Pairing(BaseModel):
     def _fault(self, duel: Duel) -> tuple[str, str] | None:
         if not (isfinite(duel.margin) and duel.margin > self.min_margin):
             return "small_margin", f"{duel.margin:.4g} is not above {self.min_margin}"
-        if duel.margin > self.max_margin:
+        if self.max_margin is not None and duel.margin > self.max_margin:
             return "wide_margin", f"{duel.margin:.4g} is above {self.max_margin}"
         if not (duel.better.text.strip() and duel.worse.text.strip()):
             return "empty", "one of the two answers says nothing"

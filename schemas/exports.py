@@ -14,10 +14,14 @@ from .tables import Turn
 
 # Columns that some TRL trainer reads if present: `margin` enters RewardTrainer's loss, `ref_*_logps` end the reference.
 RESERVED = frozenset(
-    ("margin", "labels", "tools", "chat_template_kwargs", "image", "images", "text", "conversations", "seq_lengths")
-    + ("input_ids", "attention_mask", "completion_mask", "assistant_masks", "prompt_ids", "completion_ids")
-    + ("chosen_ids", "rejected_ids", "chosen_input_ids", "rejected_input_ids")
-    + ("ref_logps", "ref_chosen_logps", "ref_rejected_logps")
+    name
+    for names in (
+        ("margin", "labels", "tools", "chat_template_kwargs", "image", "images", "text", "conversations", "seq_lengths"),
+        ("input_ids", "attention_mask", "completion_mask", "assistant_masks", "prompt_ids", "completion_ids"),
+        ("chosen_ids", "rejected_ids", "chosen_input_ids", "rejected_input_ids"),
+        ("ref_logps", "ref_chosen_logps", "ref_rejected_logps"),
+    )
+    for name in names
 )
 
 
