@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rookery.flows import export
+from rookery.flows import export, export_more
+from rookery.generators.goals import Goals
 from rookery.schemas.tables import Answer, Chat, Preference, Sampling, Score, Turn, frame
 
 pytest.importorskip("datasets")
@@ -53,6 +54,7 @@ def exports(tmp_path_factory):
         "default": export.default(*tables, frame(Preference, pairs))[0],
         "unpaired": export.unpaired(*tables, frame(Score, scores), hi=4, lo=2)[0],
         "sft": export.sft(*tables, frame(Score, scores))[0],
+        "reward_augmented": export_more.reward_augmented(*tables, frame(Preference, pairs), Goals())[0],
     }
     folder = tmp_path_factory.mktemp("dataset")
     for name, table in made.items():
