@@ -34,6 +34,7 @@ def build(recipe: RecipeFile, setting: Settings = [], runs: Runs = Path("runs"),
     with _plain_errors():
         from .flows.recipe import load
 
+        environment.end_orphans()
         path = line.build(load(recipe, setting), runs)
         typer.echo(f"dataset: {path / 'dataset'}\nlook at it: rookery show {path}")
 

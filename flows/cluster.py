@@ -62,6 +62,10 @@ class Worker:
         """Model and revision, once the engine is up."""
         return self.llm.model, self.llm.revision
 
+    async def process(self) -> int:
+        """The process that holds the engine."""
+        return os.getpid()
+
     async def run(self, step: Step, stage: str, rows: Sequence[Row], others: Sequence[Remote]) -> Finished:
         """Run a unit of rows; each is on its own."""
         done = await asyncio.gather(*(self._one(step, stage, row, others) for row in rows))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 
+import psutil
+
 SILENT = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -27,9 +29,12 @@ QUIET = {
 }
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 
+DRIVER = "ROOKERY_DRIVER"  # the process that all others of a run belong to; they inherit it
+
 
 def prepare(*, quiet: bool = True, offline: bool = False) -> None:
     """Set what is not set: telemetry off always, logs low if `quiet`, no Hub if `offline`."""
+    os.environ[DRIVER] = str(os.getpid())
     for name, value in {**SILENT, **PATIENT, **(QUIET if quiet else {}), **(OFFLINE if offline else {})}.items():
         os.environ.setdefault(name, value)
 
@@ -37,3 +42,18 @@ def prepare(*, quiet: bool = True, offline: bool = False) -> None:
 def for_actors() -> dict[str, str]:
     """The variables that engine processes on other machines need as well."""
     return {name: os.environ[name] for name in (*SILENT, *QUIET, *OFFLINE) if name in os.environ}
+
+
+def end_orphans() -> int:
+    """End what a killed run left behind: Prefect's temporary server does not notice that its parent is gone. Returns how many."""
+    orphans = []
+    for process in psutil.process_iter():
+        try:
+            driver = process.environ().get(DRIVER, "")
+        except psutil.Error:  # another user's process, or one that has just ended
+            continue
+        if driver.isdigit() and not psutil.pid_exists(int(driver)):
+            orphans.append(process)
+            process.terminate()
+    psutil.wait_procs(orphans, timeout=5)
+    return len(orphans)

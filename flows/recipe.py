@@ -138,6 +138,8 @@ def parse(tree: dict, folder: Path = Path()) -> Recipe:
     except ValidationError as error:
         raise RecipeError("the recipe has faults:\n" + "\n".join(f"  {line}" for line in _faults(error))) from error
     faults = [f"  engines.{name}.{fault}" for name, spec in recipe.engines.items() for fault in spec.faults()]
+    for name in {} if faults else {engines_of(step)[0] for step in recipe.steps() if step.opens_user_turn}:
+        faults += [f"  engines.{name}.{fault}" for fault in recipe.engines[name].user_turn_faults()]
     if faults:
         raise RecipeError("the recipe has faults:\n" + "\n".join(faults))
     return recipe

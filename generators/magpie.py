@@ -31,6 +31,7 @@ class Magpie(Step):
 
     consumes: ClassVar = Seed
     produces: ClassVar = (Chat, Drop)
+    opens_user_turn: ClassVar = True
 
     async def __call__(self, row: Seed, llm: LLM) -> Sequence[Row]:
         """Open a user turn after the seed's own turns, and let the model be the user."""

@@ -24,6 +24,7 @@ class Step(BaseModel):
     consumes: ClassVar[type[Row]]
     produces: ClassVar[tuple[type[Row], ...]]
     engines: ClassVar[tuple[str, ...]] = ("engine",)
+    opens_user_turn: ClassVar[bool] = False  # its first engine must be able to speak for the user
     prompts: ClassVar[tuple[str, ...]] = ()  # shipped prompts that it sends: their text is part of the fingerprint
 
     async def __call__(self, row: Row, *llms: LLM) -> Sequence[Row]:

@@ -46,6 +46,10 @@ class Spec(BaseModel):
     def faults(self) -> list[str]:
         """What is wrong with the spec, found without loading a model."""
 
+    def user_turn_faults(self) -> list[str]:
+        """Why the engine cannot open a user turn, found without loading a model."""
+        return []
+
     @abstractmethod
     def build(self) -> LLM:
         """Load the engine, here."""
@@ -116,6 +120,9 @@ class VllmSpec(Spec):
             return [f"model: no folder {self.model}; name an existing model folder, or a model on the Hub such as org/name"]
         return _hub_faults(self.model, self.revision)
 
+    def user_turn_faults(self) -> list[str]:
+        return _cut_faults(self.model, self.revision)
+
     def resolved_revision(self) -> str:
         """The commit of a Hub model, or a digest of a folder's files."""
         if Path(self.model).is_dir():
@@ -153,6 +160,11 @@ class EndpointSpec(Spec):
         if not self.url.startswith(("http://", "https://")):
             return [f"url: {self.url!r} is no address; expected http://host:port/v1"]
         return []
+
+    def user_turn_faults(self) -> list[str]:
+        if self.tokenizer is None:
+            return ["tokenizer: missing; to open a user turn the engine needs the model's folder or Hub name there"]
+        return _cut_faults(self.tokenizer, None)
 
     def build(self) -> LLM:
         from .endpoint import EndpointEngine
@@ -214,6 +226,20 @@ def _template_faults(model: str) -> list[str]:
     if inline or (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
         return []
     return [f"model: {model} has no chat template (it is a base model?); name an aligned, instruct model"]
+
+
+def _cut_faults(model: str, revision: str | None) -> list[str]:
+    """Whether the model's template has a place where the user starts to speak: Magpie's pre-query."""
+    from transformers import AutoTokenizer
+
+    from ...schemas.template import TemplateError
+    from .tokens import Chatter
+
+    try:
+        Chatter(AutoTokenizer.from_pretrained(model, revision=revision), model).cut()
+    except (TemplateError, OSError, ValueError) as error:
+        return [f"model: {model}: {error}"]
+    return []
 
 
 def _hub_faults(model: str, revision: str | None) -> list[str]:
