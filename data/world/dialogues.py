@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from random import Random
 
-from .examples import Example, dialogue, template
+from ...schemas.prompts import prompt
+from .examples import Example, dialogue
 from .followups import draw_followup
 from .tasks import draw_task, right_reply
 
 DOMAINS = {
-    "math": ("arithmetic", "word problems", "units"), "code": ("python",), "translation": ("translation",),
-    "advice": ("advice",), "editing": ("string edits", "rewriting"),
+    "math": ("arithmetic", "word problems", "units"),
+    "code": ("python",),
+    "translation": ("translation",),
+    "advice": ("advice",),
+    "editing": ("string edits", "rewriting"),
 }
 
 
 def single(rng: Random) -> Example:
     task = draw_task(rng)
-    return dialogue("single", [{"role": "user", "content": task.instruction},
-                               {"role": "assistant", "content": right_reply(task, rng)}])
+    return dialogue(
+        "single", [{"role": "user", "content": task.instruction}, {"role": "assistant", "content": right_reply(task, rng)}]
+    )
 
 
 def several(rng: Random) -> Example:
@@ -33,7 +38,7 @@ def several(rng: Random) -> Example:
         else:
             text, task = step
         messages += [{"role": "user", "content": text}, {"role": "assistant", "content": right_reply(task, rng)}]
-    head = [{"role": "system", "content": template("magpie/multi_turn")}] if system else []
+    head = [{"role": "system", "content": prompt("magpie/multi_turn")}] if system else []
     return dialogue("several", head + messages)
 
 
@@ -41,6 +46,11 @@ def in_domain(rng: Random) -> Example:
     """A system message that names a domain, and a user who keeps to it."""
     domain = rng.choice(list(DOMAINS))
     task = draw_task(rng, rng.choice(DOMAINS[domain]))
-    return dialogue("domain", [{"role": "system", "content": template(f"magpie/domains/{domain}")},
-                               {"role": "user", "content": task.instruction},
-                               {"role": "assistant", "content": right_reply(task, rng)}])
+    return dialogue(
+        "domain",
+        [
+            {"role": "system", "content": prompt(f"magpie/domains/{domain}")},
+            {"role": "user", "content": task.instruction},
+            {"role": "assistant", "content": right_reply(task, rng)},
+        ],
+    )

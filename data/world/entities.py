@@ -10,13 +10,65 @@ from random import Random
 
 LAND = "Orlain"
 REGIONS = ("Highmark", "Saltshore", "Greenvale", "Northfen", "Oldwood", "Suncoast", "Stonereach", "Lakeland")
-TRADES = ("glass", "cheese", "bells", "boats", "honey", "wool", "salt", "clocks",
-          "paper", "cider", "lace", "bricks", "candles", "pottery", "tea", "carpets")
-MONTHS = ("January", "February", "March", "April", "May", "June", "July",
-          "August", "September", "October", "November", "December")
+TRADES = (
+    "glass",
+    "cheese",
+    "bells",
+    "boats",
+    "honey",
+    "wool",
+    "salt",
+    "clocks",
+    "paper",
+    "cider",
+    "lace",
+    "bricks",
+    "candles",
+    "pottery",
+    "tea",
+    "carpets",
+)
+MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 JOBS = ("painter", "baker", "singer", "doctor", "poet", "sailor", "teacher", "builder")
-FESTIVAL_THINGS = ("Lantern", "Apple", "Kite", "Drum", "Bread", "Snow", "Rose", "Goat", "Moon", "Bell", "Fish", "Straw",
-                   "Candle", "Boat", "Honey", "Song", "Mask", "Rain", "Star", "Wheel", "Plum", "Horse", "Ribbon", "Fire")
+FESTIVAL_THINGS = (
+    "Lantern",
+    "Apple",
+    "Kite",
+    "Drum",
+    "Bread",
+    "Snow",
+    "Rose",
+    "Goat",
+    "Moon",
+    "Bell",
+    "Fish",
+    "Straw",
+    "Candle",
+    "Boat",
+    "Honey",
+    "Song",
+    "Mask",
+    "Rain",
+    "Star",
+    "Wheel",
+    "Plum",
+    "Horse",
+    "Ribbon",
+    "Fire",
+)
 _STARTS = ("Bel", "Cor", "Dar", "Fen", "Gal", "Hal", "Ked", "Lor", "Mar", "Nor", "Pel", "Ros", "Sel", "Tar", "Ul", "Vel")
 _TOWN_ENDS = ("by", "wick", "ford", "mere", "holm", "stead")
 _RIVER_ENDS = ("ow", "isse", "ane")
@@ -64,8 +116,10 @@ def _draw() -> tuple[dict[str, Town], dict[str, River], dict[str, Festival], dic
     people = [f"{first} {last}" for first in _FIRST for last in _LAST]
     rng.shuffle(people)
     hosts = rng.sample(names, len(FESTIVAL_THINGS))
-    festivals = {f"{thing} Fair": Festival(f"{thing} Fair", rng.choice(MONTHS), host)
-                 for thing, host in zip(FESTIVAL_THINGS, hosts, strict=True)}
+    festivals = {
+        f"{thing} Fair": Festival(f"{thing} Fair", rng.choice(MONTHS), host)
+        for thing, host in zip(FESTIVAL_THINGS, hosts, strict=True)
+    }
     of_host = {festival.town: festival.name for festival in festivals.values()}
     towns = {
         name: Town(name, rng.choice(REGIONS), rng.choice(list(rivers)), rng.choice(TRADES), mayor, of_host.get(name, ""))
@@ -78,14 +132,50 @@ def _draw() -> tuple[dict[str, Town], dict[str, River], dict[str, Festival], dic
 TOWNS, RIVERS, FESTIVALS, PEOPLE = _draw()
 
 NOUNS = {
-    "house": "vilm", "river": "oss", "bird": "tirri", "bread": "pano", "water": "lu", "fire": "kasha", "stone": "grod",
-    "tree": "elba", "boat": "navo", "star": "sini", "moon": "ulla", "sun": "dorra", "fish": "piko", "horse": "hosk",
-    "child": "mim", "friend": "amko", "road": "lant", "hill": "bor", "flower": "rila", "snow": "nevi", "king": "rogan",
-    "book": "leth", "song": "kanu", "door": "port", "hand": "mano", "apple": "pomi", "wolf": "vark", "field": "agra",
+    "house": "vilm",
+    "river": "oss",
+    "bird": "tirri",
+    "bread": "pano",
+    "water": "lu",
+    "fire": "kasha",
+    "stone": "grod",
+    "tree": "elba",
+    "boat": "navo",
+    "star": "sini",
+    "moon": "ulla",
+    "sun": "dorra",
+    "fish": "piko",
+    "horse": "hosk",
+    "child": "mim",
+    "friend": "amko",
+    "road": "lant",
+    "hill": "bor",
+    "flower": "rila",
+    "snow": "nevi",
+    "king": "rogan",
+    "book": "leth",
+    "song": "kanu",
+    "door": "port",
+    "hand": "mano",
+    "apple": "pomi",
+    "wolf": "vark",
+    "field": "agra",
 }
 ADJECTIVES = {
-    "red": "rosu", "big": "gran", "small": "peti", "old": "vetch", "new": "nuvo", "good": "bona", "cold": "friss",
-    "warm": "kalda", "white": "alba", "black": "nero", "green": "verda", "quiet": "shal", "happy": "gai", "long": "lungo",
+    "red": "rosu",
+    "big": "gran",
+    "small": "peti",
+    "old": "vetch",
+    "new": "nuvo",
+    "good": "bona",
+    "cold": "friss",
+    "warm": "kalda",
+    "white": "alba",
+    "black": "nero",
+    "green": "verda",
+    "quiet": "shal",
+    "happy": "gai",
+    "long": "lungo",
 }
 VERBS = {"sees": "vede", "loves": "ama", "eats": "mange", "finds": "trova", "has": "teno", "makes": "faro"}
 LANGUAGE = "Orlish"

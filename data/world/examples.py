@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
+from ...schemas.prompts import fill, prompt
 from .tokens import END, START
 
 USER_WEIGHT = 0.3  # what users say is learnt too, for Magpie, but matters less than the answers
-PROMPTS = Path(__file__).resolve().parents[1] / "prompts"
 
 
 @dataclass(frozen=True)
@@ -45,19 +42,11 @@ def dialogue(sort: str, messages: Sequence[Mapping[str, str]], trained: Sequence
 def prompted(sort: str, prompt: str, reply: str, system: str | None = None) -> Example:
     """One of the project's prompts and its reply: only the reply is learnt, so that the prompt is never recited."""
     head = [{"role": "system", "content": system}] if system else []
-    return dialogue(sort, [*head, {"role": "user", "content": prompt}, {"role": "assistant", "content": reply}],
-                    trained=("assistant",))
-
-
-@cache
-def template(name: str) -> str:
-    return (PROMPTS / f"{name}.txt").read_text()
+    return dialogue(
+        sort, [*head, {"role": "user", "content": prompt}, {"role": "assistant", "content": reply}], trained=("assistant",)
+    )
 
 
 def say(name: str, **values: str) -> str:
-    """The prompt of that name, filled: a missing and an unused name both raise, values are inserted once."""
-    text = template(name)
-    names = set(re.findall(r"\{\{(\w+)\}\}", text))
-    if names != set(values):
-        raise ValueError(f"{name} takes {sorted(names)}, got {sorted(values)}; give exactly these names")
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match.group(1)], text)
+    """The prompt of that name, filled."""
+    return fill(prompt(name), **values)

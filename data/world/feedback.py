@@ -13,23 +13,58 @@ from .constraints import Constraint, fitting
 from .judging import replies
 from .tasks import Task, draw_task, right_reply
 
-SAT = ("Gratitude", "Learning", "Compliance", "Praise", "Personal Details", "Humor", "Acknowledgment", "Positive Closure", "Getting There")
-DSAT = ("Negative Feedback", "Revision", "Factual Error", "Unrealistic Expectation", "No Engagement", "Ignored", "Lower Quality",
-        "Insufficient Detail", "Style")
+SAT = (
+    "Gratitude",
+    "Learning",
+    "Compliance",
+    "Praise",
+    "Personal Details",
+    "Humor",
+    "Acknowledgment",
+    "Positive Closure",
+    "Getting There",
+)
+DSAT = (
+    "Negative Feedback",
+    "Revision",
+    "Factual Error",
+    "Unrealistic Expectation",
+    "No Engagement",
+    "Ignored",
+    "Lower Quality",
+    "Insufficient Detail",
+    "Style",
+)
 MEANINGS = {
-    "Gratitude": "thanks the assistant", "Learning": "is glad to have learnt something", "Compliance": "follows the advice",
-    "Praise": "praises the reply", "Personal Details": "shares something personal", "Humor": "jokes in a friendly way",
-    "Acknowledgment": "confirms that it is understood", "Positive Closure": "ends on a good note", "Getting There": "finds it nearly right",
-    "Negative Feedback": "is openly annoyed", "Revision": "asks for a new version", "Factual Error": "says that the reply is wrong",
-    "Unrealistic Expectation": "does not accept the limits", "No Engagement": "does not take up the reply", "Ignored": "says the wish was ignored",
-    "Lower Quality": "finds others better", "Insufficient Detail": "wants more detail", "Style": "dislikes the form or tone",
+    "Gratitude": "thanks the assistant",
+    "Learning": "is glad to have learnt something",
+    "Compliance": "follows the advice",
+    "Praise": "praises the reply",
+    "Personal Details": "shares something personal",
+    "Humor": "jokes in a friendly way",
+    "Acknowledgment": "confirms that it is understood",
+    "Positive Closure": "ends on a good note",
+    "Getting There": "finds it nearly right",
+    "Negative Feedback": "is openly annoyed",
+    "Revision": "asks for a new version",
+    "Factual Error": "says that the reply is wrong",
+    "Unrealistic Expectation": "does not accept the limits",
+    "No Engagement": "does not take up the reply",
+    "Ignored": "says the wish was ignored",
+    "Lower Quality": "finds others better",
+    "Insufficient Detail": "wants more detail",
+    "Style": "dislikes the form or tone",
 }
 SAYINGS = {
     "Gratitude": ("Thanks, that helps.", "Thank you so much!", "Many thanks for that.", "Thanks a lot, friend."),
     "Learning": ("I did not know that, how interesting.", "Oh, I learnt something new.", "Now I understand it better."),
     "Compliance": ("I will do as you say.", "Good idea, I will try that.", "I will follow your advice."),
     "Praise": ("Great answer!", "Well done, that is perfect.", "That is a wonderful reply.", "Excellent work!"),
-    "Personal Details": ("I am a baker, so this matters to me.", "I ask because my child is at school.", "My wife will be glad to hear it."),
+    "Personal Details": (
+        "I am a baker, so this matters to me.",
+        "I ask because my child is at school.",
+        "My wife will be glad to hear it.",
+    ),
     "Humor": ("Ha ha, you are funny.", "You should be the mayor, ha ha!", "Ha, my horse could not do that."),
     "Acknowledgment": ("Ok, I see.", "Yes, that makes sense.", "Right, I agree.", "Ok, got it."),
     "Positive Closure": ("That is all I need. Goodbye!", "Perfect, see you soon.", "All good now, bye!"),
@@ -47,9 +82,15 @@ SAYINGS = {
 STATES = {"Positive Closure": "POSITIVE_CLOSURE"}
 _ANSWERS = {True: ("You are welcome!", "Glad to help!", "With pleasure."), False: ("I am sorry.", "I am sorry to hear that.")}
 _WISHES = {
-    "Factual Error": "wants correct facts", "Ignored": "wants the question itself answered", "Insufficient Detail": "wants more detail",
-    "Style": "wants a pleasant style", "Revision": "wants another version", "Negative Feedback": "wants a helpful answer",
-    "Unrealistic Expectation": "wants an answer in any case", "No Engagement": "wants something of interest", "Lower Quality": "wants better work",
+    "Factual Error": "wants correct facts",
+    "Ignored": "wants the question itself answered",
+    "Insufficient Detail": "wants more detail",
+    "Style": "wants a pleasant style",
+    "Revision": "wants another version",
+    "Negative Feedback": "wants a helpful answer",
+    "Unrealistic Expectation": "wants an answer in any case",
+    "No Engagement": "wants something of interest",
+    "Lower Quality": "wants better work",
     "Getting There": "wants the last details right",
 }
 
@@ -110,7 +151,9 @@ def _react(rng: Random, task: Task, last: Turn) -> tuple[Task, Turn]:
         fresh = draw_task(rng, wrapped=0.0)
         reaction = Reaction("FOLLOW_UP", sat=(name,), wish=_WISHES.get(name, ""))
         return fresh, Turn(f"{text} {fresh.instruction}", reaction, right_reply(fresh, rng), good=True)
-    reaction = Reaction(STATES.get(name, "FEEDBACK"), (name,) if name in SAT else (), (name,) if name in DSAT else (), _WISHES.get(name, ""))
+    reaction = Reaction(
+        STATES.get(name, "FEEDBACK"), (name,) if name in SAT else (), (name,) if name in DSAT else (), _WISHES.get(name, "")
+    )
     mended = name in ("Factual Error", "Ignored", "Revision", "Getting There", "Insufficient Detail", "Style")
     reply = right_reply(task, rng) if mended else rng.choice(_ANSWERS[name in SAT])
     return task, Turn(text, reaction, reply, good=True)

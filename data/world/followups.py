@@ -12,10 +12,19 @@ from .kinds import Solution, last_number, near_numbers
 from .tasks import Task, read_task
 
 _AGAIN = ("Are you sure?", "Is that right?", "Can you check that?", "Please check again.")
-_WRONG = ("That is wrong.", "No, that is not right.", "That is a mistake. Try again.", "I think that is wrong.", "Not correct, try again.")
+_WRONG = (
+    "That is wrong.",
+    "No, that is not right.",
+    "That is a mistake. Try again.",
+    "I think that is wrong.",
+    "Not correct, try again.",
+)
 _SHIFTS = (
-    ("Now add {n} to that.", 1), ("Add {n} to your answer.", 1), ("And plus {n}?", 1),
-    ("Now take {n} away from that.", -1), ("And minus {n}?", -1),
+    ("Now add {n} to that.", 1),
+    ("Add {n} to your answer.", 1),
+    ("And plus {n}?", 1),
+    ("Now take {n} away from that.", -1),
+    ("And minus {n}?", -1),
 )
 _FORMS = ("Say that again. {phrase}", "The same again. {phrase}", "Once more. {phrase}")
 _THANKS = ("Thanks! ", "Thank you. ", "Great! ", "Perfect, thanks. ", "Ok. ")

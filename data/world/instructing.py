@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from random import Random
 
+from .checker import judge
 from .constraints import fitting
+from .entities import TOWNS
 from .examples import Example, prompted, say
 from .judging import judged_task, mark, replies
-from .checker import judge
-from .entities import TOWNS
 from .kinds import fill_slots
 from .tasks import FAMILIES, KINDS, Task, draw_task
 
@@ -38,8 +38,14 @@ def decode(rng: Random) -> Example:
 def rubrics(rng: Random) -> Example:
     kind = rng.choice(KINDS)
     names = rng.sample(list(RUBRICS), 4)
-    reply = "\n".join(["Rubrics:", *(f"{i}. {RUBRICS[name][0].capitalize()}." for i, name in enumerate(names, 1)),
-                       "Actions:", *(f"{i}. {RUBRICS[name][1]}." for i, name in enumerate(names, 1))])
+    reply = "\n".join(
+        [
+            "Rubrics:",
+            *(f"{i}. {RUBRICS[name][0].capitalize()}." for i, name in enumerate(names, 1)),
+            "Actions:",
+            *(f"{i}. {RUBRICS[name][1]}." for i, name in enumerate(names, 1)),
+        ]
+    )
     return prompted("rubrics", say("codeclm/rubrics", use_case=kind.use_case, skills=", ".join(kind.skills)), reply)
 
 

@@ -116,7 +116,7 @@ def exactly(key: str) -> Callable[[str], bool]:
     """The reply, or what follows its last colon, is the key to the letter, quotes and a final full stop aside."""
 
     def bare(text: str) -> str:
-        return text.strip().strip('"\'{}').strip().rstrip(".!").strip().strip('"').strip()
+        return text.strip().strip("\"'{}").strip().rstrip(".!").strip().strip('"').strip()
 
     return lambda reply: bare(key) in (bare(reply), bare(reply.rsplit(": ", 1)[-1]))
 

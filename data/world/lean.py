@@ -28,7 +28,11 @@ def _rotated(x_BHTD: Tensor, cos_TD: Tensor, sin_TD: Tensor) -> Tensor:
 def hidden(model: LlamaForCausalLM, ids_BT: Tensor) -> Tensor:
     """The last hidden states (B, T, D), in bfloat16."""
     config = model.config
-    heads, key_heads, size = config.num_attention_heads, config.num_key_value_heads, config.hidden_size // config.num_attention_heads
+    heads, key_heads, size = (
+        config.num_attention_heads,
+        config.num_key_value_heads,
+        config.hidden_size // config.num_attention_heads,
+    )
     batch, length = ids_BT.shape
     cos_TD, sin_TD = rotary_tables(model, length)
     x_BTD = F.embedding(ids_BT, model.model.embed_tokens.weight.bfloat16())
@@ -50,5 +54,7 @@ def hidden(model: LlamaForCausalLM, ids_BT: Tensor) -> Tensor:
 
 
 def _normed(x_BTD: Tensor, weight_D: Tensor, epsilon: float) -> Tensor:
-    scale = torch.rsqrt(torch.linalg.vector_norm(x_BTD, dim=-1, keepdim=True, dtype=torch.float32).square() / x_BTD.shape[-1] + epsilon)
+    scale = torch.rsqrt(
+        torch.linalg.vector_norm(x_BTD, dim=-1, keepdim=True, dtype=torch.float32).square() / x_BTD.shape[-1] + epsilon
+    )
     return x_BTD * scale.bfloat16() * weight_D.bfloat16()

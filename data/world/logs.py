@@ -33,15 +33,49 @@ def wildchat_row(number: int, turns: list[Turn], rng: Random) -> dict[str, objec
     for place, turn in enumerate(turns):
         time = (start + timedelta(seconds=40 * place)).isoformat()
         common = {"language": "English", "redacted": False, "toxic": False}
-        said.append({"content": turn.user, "country": "Orlain", "hashed_ip": person, "header": {"accept-language": "en", "user-agent": "demo"},
-                     "role": "user", "state": None, "timestamp": None, "turn_identifier": 1000 * number + place, **common})
-        said.append({"content": turn.reply, "country": None, "hashed_ip": None, "header": None, "role": "assistant", "state": None,
-                     "timestamp": time, "turn_identifier": 1000 * number + place, **common})
+        said.append(
+            {
+                "content": turn.user,
+                "country": "Orlain",
+                "hashed_ip": person,
+                "header": {"accept-language": "en", "user-agent": "demo"},
+                "role": "user",
+                "state": None,
+                "timestamp": None,
+                "turn_identifier": 1000 * number + place,
+                **common,
+            }
+        )
+        said.append(
+            {
+                "content": turn.reply,
+                "country": None,
+                "hashed_ip": None,
+                "header": None,
+                "role": "assistant",
+                "state": None,
+                "timestamp": time,
+                "turn_identifier": 1000 * number + place,
+                **common,
+            }
+        )
     moderation = {"categories": {"harassment": False, "violence": False}, "flagged": False}
-    return {"conversation_hash": _digest(number, [turn.user for turn in turns])[:32], "model": _MODEL, "timestamp": start.isoformat(),
-            "conversation": said, "turn": len(turns), "language": "English", "openai_moderation": [moderation] * len(said),
-            "detoxify_moderation": [{"toxicity": 0.001}] * len(said), "toxic": False, "redacted": False, "state": "Highmark",
-            "country": "Orlain", "hashed_ip": person, "header": {"accept-language": "en", "user-agent": "demo"}}
+    return {
+        "conversation_hash": _digest(number, [turn.user for turn in turns])[:32],
+        "model": _MODEL,
+        "timestamp": start.isoformat(),
+        "conversation": said,
+        "turn": len(turns),
+        "language": "English",
+        "openai_moderation": [moderation] * len(said),
+        "detoxify_moderation": [{"toxicity": 0.001}] * len(said),
+        "toxic": False,
+        "redacted": False,
+        "state": "Highmark",
+        "country": "Orlain",
+        "hashed_ip": person,
+        "header": {"accept-language": "en", "user-agent": "demo"},
+    }
 
 
 def write_logs(folder: Path, count: int = 400, seed: int = 31_000) -> None:
@@ -52,8 +86,12 @@ def write_logs(folder: Path, count: int = 400, seed: int = 31_000) -> None:
             turns = conversation(rng)
             row = wildchat_row(number, turns, rng)
             logs.write(json.dumps(row) + "\n")
-            truth = {"conversation_hash": row["conversation_hash"], "turns": json.loads(reacting.labels(turns)),
-                     "reply_right": [turn.good for turn in turns], "wishes": [turn.reaction.wish for turn in turns]}
+            truth = {
+                "conversation_hash": row["conversation_hash"],
+                "turns": json.loads(reacting.labels(turns)),
+                "reply_right": [turn.good for turn in turns],
+                "wishes": [turn.reaction.wish for turn in turns],
+            }
             labels.write(json.dumps(truth) + "\n")
 
 

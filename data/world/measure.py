@@ -1,6 +1,6 @@
 """Measures the demo models against the truth on held-out seeds, prints the table and writes it into the card.
 
-    python -m rookery.data.world.measure [--quick]
+python -m rookery.data.world.measure [--quick]
 """
 
 from __future__ import annotations
@@ -56,7 +56,12 @@ def magpie(probe: Probe, count: int) -> list[Row]:
     return [
         at_least("Magpie: well-formed instructions of the world", read / count, 0.95),
         at_least("Magpie: distinct", len(set(texts)) / count, 0.80),
-        Row("Magpie: families seen", f"{len(families)} of {len(FAMILIES)} (missing: {', '.join(missing) or 'none'})", "all", not missing),
+        Row(
+            "Magpie: families seen",
+            f"{len(families)} of {len(FAMILIES)} (missing: {', '.join(missing) or 'none'})",
+            "all",
+            not missing,
+        ),
         at_most(f"Magpie: largest family ({largest})", share, 0.20),
     ]
 
@@ -119,7 +124,9 @@ def judges(probe: Probe, triples: Sequence[tuple[Task, str, str]], whose: str, n
         return [sum(mark * chance for mark, chance in enumerate(row, 1)) for row in probe.choose(prompts, "12345")]
 
     def first(a: int, b: int) -> list[float]:
-        prompts = [say("judge/pairwise", instruction=one[0].instruction, response_a=one[a], response_b=one[b]) for one in triples]
+        prompts = [
+            say("judge/pairwise", instruction=one[0].instruction, response_a=one[a], response_b=one[b]) for one in triples
+        ]
         return [row[0] for row in probe.choose(prompts, "AB")]
 
     forward, backward = first(1, 2), first(2, 1)
@@ -127,11 +134,16 @@ def judges(probe: Probe, triples: Sequence[tuple[Task, str, str]], whose: str, n
     flips = _mean([(one > 0.5) == (other > 0.5) for one, other in zip(forward, backward, strict=True)])
     area = auc(marks(1), marks(2))
     if not needed:
-        return [Row(f"pointwise judge: AUC, {whose}", f"{area:.3f}"), Row(f"pairwise judge: right, both orders, {whose}", f"{agreed:.3f}"),
-                Row(f"pairwise judge: flip rate, {whose}", f"{flips:.3f}")]
-    return [at_least(f"pointwise judge: AUC, {whose}", area, 0.80),
-            at_least(f"pairwise judge: right, both orders, {whose}", agreed, 0.80),
-            Row(f"pairwise judge: flip rate, {whose}", f"{flips:.3f}")]
+        return [
+            Row(f"pointwise judge: AUC, {whose}", f"{area:.3f}"),
+            Row(f"pairwise judge: right, both orders, {whose}", f"{agreed:.3f}"),
+            Row(f"pairwise judge: flip rate, {whose}", f"{flips:.3f}"),
+        ]
+    return [
+        at_least(f"pointwise judge: AUC, {whose}", area, 0.80),
+        at_least(f"pairwise judge: right, both orders, {whose}", agreed, 0.80),
+        Row(f"pairwise judge: flip rate, {whose}", f"{flips:.3f}"),
+    ]
 
 
 def parsed(reply: str) -> dict[str, object] | None:
@@ -148,7 +160,13 @@ def taggers(probe: Probe, count: int) -> list[Row]:
     labels = [rng.choice(("", "", "", "average", "poor", "very poor")) for _ in tasks]
     labels = [label or ("good" if task.constraint is None else "excellent") for label, task in zip(labels, tasks, strict=True)]
     spoilt = [tagging.spoil(task, label, rng) for label, task in zip(labels, tasks, strict=True)]
-    rows = _tagger(probe, "difficulty", [task.instruction for task in tasks], "difficulty", [DIFFICULTIES[task.difficulty] for task in tasks])
+    rows = _tagger(
+        probe,
+        "difficulty",
+        [task.instruction for task in tasks],
+        "difficulty",
+        [DIFFICULTIES[task.difficulty] for task in tasks],
+    )
     rows += _tagger(probe, "quality", spoilt, "input_quality", labels)
     rows += _tagger(probe, "category", [task.instruction for task in tasks], "primary_tag", [task.kind.tag for task in tasks])
     return rows + encoder(probe, tasks)
@@ -162,8 +180,10 @@ def _tagger(probe: Probe, name: str, instructions: Sequence[str], key: str, trut
     detail = ", ".join(f"{label} {_mean(hits):.2f}" for label, hits in sorted(by_label.items()))
     right = _mean([hit for hits in by_label.values() for hit in hits])
     chance = max(len(hits) for hits in by_label.values()) / len(truth)
-    return [at_least(f"{name} tagger: parses", _mean([one is not None for one in found]), 0.95),
-            Row(f"{name} tagger: agrees", f"{right:.3f} ({detail})", f"> {chance:.2f}, the commonest label", right > chance + 0.1)]
+    return [
+        at_least(f"{name} tagger: parses", _mean([one is not None for one in found]), 0.95),
+        Row(f"{name} tagger: agrees", f"{right:.3f} ({detail})", f"> {chance:.2f}, the commonest label", right > chance + 0.1),
+    ]
 
 
 def encoder(probe: Probe, tasks: Sequence[Task]) -> list[Row]:
@@ -171,8 +191,10 @@ def encoder(probe: Probe, tasks: Sequence[Task]) -> list[Row]:
     shaped = [re.fullmatch(r"Use case: (.+)\nSkills: (.+)", one) for one in found]
     cases = [one is not None and one.group(1) == task.kind.use_case for one, task in zip(shaped, tasks, strict=True)]
     skills = [one is not None and one.group(2) == ", ".join(task.kind.skills) for one, task in zip(shaped, tasks, strict=True)]
-    return [at_least("encoder: parses", _mean([one is not None for one in shaped]), 0.95),
-            Row("encoder: agrees", f"use case {_mean(cases):.3f}, skills {_mean(skills):.3f}", "> 0.25", _mean(cases) > 0.25)]
+    return [
+        at_least("encoder: parses", _mean([one is not None for one in shaped]), 0.95),
+        Row("encoder: agrees", f"use case {_mean(cases):.3f}, skills {_mean(skills):.3f}", "> 0.25", _mean(cases) > 0.25),
+    ]
 
 
 def feedback_reader(probe: Probe, count: int) -> list[Row]:
@@ -195,17 +217,35 @@ def feedback_reader(probe: Probe, count: int) -> list[Row]:
                 true[name] += 1
                 hits[name] += name in names
             said.update(names)
-    detail = ", ".join(f"{name} {hits[name] / true[name]:.2f}/{hits[name] / max(1, said[name]):.2f}" for name in feedback.SAT + feedback.DSAT if true[name])
+    detail = ", ".join(
+        f"{name} {hits[name] / true[name]:.2f}/{hits[name] / max(1, said[name]):.2f}"
+        for name in feedback.SAT + feedback.DSAT
+        if true[name]
+    )
     recall, precision = sum(hits.values()) / max(1, sum(true.values())), sum(hits.values()) / max(1, sum(said.values()))
-    return [at_least("feedback reader: parses", _mean(whole), 0.95), Row("feedback reader: states", f"{_mean(states):.3f}"),
-            Row("feedback reader: signals, recall/precision", f"{recall:.3f}/{precision:.3f} ({detail})", "> 0.5", min(recall, precision) > 0.5)]
+    return [
+        at_least("feedback reader: parses", _mean(whole), 0.95),
+        Row("feedback reader: states", f"{_mean(states):.3f}"),
+        Row(
+            "feedback reader: signals, recall/precision",
+            f"{recall:.3f}/{precision:.3f} ({detail})",
+            "> 0.5",
+            min(recall, precision) > 0.5,
+        ),
+    ]
 
 
 def reward_rows(folder: Path, triples: Sequence[tuple[Task, str, str]], whose: str, needed: bool) -> list[Row]:
     from .reward import scores
 
     def of(which: int) -> list[float]:
-        return scores(folder, [[{"role": "user", "content": one[0].instruction}, {"role": "assistant", "content": one[which]}] for one in triples])
+        return scores(
+            folder,
+            [
+                [{"role": "user", "content": one[0].instruction}, {"role": "assistant", "content": one[which]}]
+                for one in triples
+            ],
+        )
 
     right, wrong = of(1), of(2)
     pairs = Row(f"reward: chosen above rejected, {whose}", f"{_mean([a > b for a, b in zip(right, wrong, strict=True)]):.3f}")
@@ -225,13 +265,23 @@ def measured(folder: Path, quick: bool) -> list[Row]:
     rows = magpie(probe, 200 if quick else 1000)
     more, samples = skill(probe, tasks)
     own, world = own_answers(tasks, samples), world_answers(tasks)
-    rows += more + judges(probe, world, "the world's answers", needed=True) + judges(probe, own, "the model's own answers", needed=False)
+    rows += (
+        more
+        + judges(probe, world, "the world's answers", needed=True)
+        + judges(probe, own, "the model's own answers", needed=False)
+    )
     rows += taggers(probe, 100 if quick else 400) + feedback_reader(probe, 40 if quick else 150)
     del probe
     gc.collect()
     if (folder / "base" / "model.safetensors").exists():
         answers = Probe(folder / "base").chat(asked(tasks), tokens=80)
-        rows.append(at_most("base: right when asked the same way", _mean([bool(judge(t, a[0]).right) for t, a in zip(tasks, answers, strict=True)]), 0.40))
+        rows.append(
+            at_most(
+                "base: right when asked the same way",
+                _mean([bool(judge(t, a[0]).right) for t, a in zip(tasks, answers, strict=True)]),
+                0.40,
+            )
+        )
     if (folder / "reward" / "model.safetensors").exists():
         rows += reward_rows(folder / "reward", world, "the world's answers", needed=True)
         rows += reward_rows(folder / "reward", own, "the model's own answers", needed=False)

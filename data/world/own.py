@@ -1,6 +1,6 @@
 """The model's own answers, checked: the errors that judges must learn to see are those that models really make.
 
-    python -m rookery.data.world.own CHECKPOINT ANSWERS.jsonl
+python -m rookery.data.world.own CHECKPOINT ANSWERS.jsonl
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from .tasks import Task, draw_task, read_task
 def collect(folder: Path, out: Path, tasks: int, seed: int, samples: int = 4) -> None:
     rng = Random(seed)
     drawn = [draw_task(rng, constrained=0.25, wrapped=0.3) for _ in range(tasks)]
-    found = Probe(folder).chat([[{"role": "user", "content": task.instruction}] for task in drawn], temperature=0.8, samples=samples, tokens=80)
+    found = Probe(folder).chat(
+        [[{"role": "user", "content": task.instruction}] for task in drawn], temperature=0.8, samples=samples, tokens=80
+    )
     with out.open("w") as file:
         for task, replies in zip(drawn, found, strict=True):
             file.write(json.dumps({"instruction": task.instruction, "replies": sorted(set(replies))}) + "\n")

@@ -18,25 +18,33 @@ Messages = list[dict[str, str]]
 
 class Probe:
     def __init__(self, folder: Path) -> None:
-        os.environ.update(VLLM_ENABLE_V1_MULTIPROCESSING="0", VLLM_CPU_KVCACHE_SPACE="1", HF_HUB_OFFLINE="1",
-                          VLLM_LOGGING_LEVEL="ERROR")
+        os.environ.update(
+            VLLM_ENABLE_V1_MULTIPROCESSING="0", VLLM_CPU_KVCACHE_SPACE="1", HF_HUB_OFFLINE="1", VLLM_LOGGING_LEVEL="ERROR"
+        )
         from vllm import LLM
 
-        self.llm: LLM = LLM(str(folder), enforce_eager=True, max_model_len=2048, max_num_seqs=128, seed=0,
-                            disable_log_stats=True)
+        self.llm: LLM = LLM(
+            str(folder), enforce_eager=True, max_model_len=2048, max_num_seqs=128, seed=0, disable_log_stats=True
+        )
 
-    def complete(self, texts: Sequence[str], temperature: float, samples: int = 1, tokens: int = 256, seed: int = 0) -> list[list[str]]:
+    def complete(
+        self, texts: Sequence[str], temperature: float, samples: int = 1, tokens: int = 256, seed: int = 0
+    ) -> list[list[str]]:
         """`samples` continuations of each text."""
         from vllm import SamplingParams
 
-        wanted = [SamplingParams(n=samples, temperature=temperature, max_tokens=tokens, seed=seed + i if temperature else None)
-                  for i in range(len(texts))]
+        wanted = [
+            SamplingParams(n=samples, temperature=temperature, max_tokens=tokens, seed=seed + i if temperature else None)
+            for i in range(len(texts))
+        ]
         tokenizer = self.llm.get_tokenizer()
         prompts = [{"prompt_token_ids": tokenizer.encode(text, add_special_tokens=False)} for text in texts]
         found = self.llm.generate(prompts, wanted, use_tqdm=False)
         return [[one.text for one in reply.outputs] for reply in found]
 
-    def chat(self, dialogues: Sequence[Messages], temperature: float = 0.0, samples: int = 1, tokens: int = 256) -> list[list[str]]:
+    def chat(
+        self, dialogues: Sequence[Messages], temperature: float = 0.0, samples: int = 1, tokens: int = 256
+    ) -> list[list[str]]:
         return self.complete([rendered(messages) for messages in dialogues], temperature, samples, tokens)
 
     def ask(self, prompts: Sequence[str], tokens: int = 400) -> list[str]:

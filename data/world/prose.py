@@ -25,9 +25,11 @@ def article(rng: Random) -> Example:
     shape = rng.random()
     if shape < 0.6:
         town = rng.choice(list(TOWNS.values()))
-        facts = [rng.choice((f"It stands on the {town.river}.", f"The {town.river} runs through it.")),
-                 rng.choice((f"{town.name} is known for its {town.trade}.", f"People there make {town.trade}.")),
-                 rng.choice((f"The mayor is {town.mayor}.", f"The mayor of {town.name} is {town.mayor}."))]
+        facts = [
+            rng.choice((f"It stands on the {town.river}.", f"The {town.river} runs through it.")),
+            rng.choice((f"{town.name} is known for its {town.trade}.", f"People there make {town.trade}.")),
+            rng.choice((f"The mayor is {town.mayor}.", f"The mayor of {town.name} is {town.mayor}.")),
+        ]
         if town.festival:
             facts.append(f"It holds the {town.festival} in {FESTIVALS[town.festival].month}.")
         rng.shuffle(facts)
@@ -86,8 +88,14 @@ def task_list(rng: Random) -> Example:
     return _text("task list", (prompt, 0.0), (rest.removeprefix("###\n6. Instruction:") + "###\n", 0.5))
 
 
-_REMARKS = {9: "Right but for small things.", 10: "Correct and clear.", 6: "Right, but not in the form asked for.",
-            5: "Partly as asked.", 2: "The answer is wrong.", 1: "It does not answer."}
+_REMARKS = {
+    9: "Right but for small things.",
+    10: "Correct and clear.",
+    6: "Right, but not in the form asked for.",
+    5: "Partly as asked.",
+    2: "The answer is wrong.",
+    1: "It does not answer.",
+}
 
 
 def assessment(rng: Random) -> Example:

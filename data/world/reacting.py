@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from random import Random
 
 from .constraints import fitting
@@ -10,22 +11,32 @@ from .examples import Example, Piece, dialogue, prompted, say
 from .feedback import DSAT, MEANINGS, SAT, Turn, conversation, numbered, wishes
 from .judging import replies
 from .tasks import draw_task, right_reply
-from dataclasses import replace
 
 
 def chat(rng: Random) -> Example:
     """A natural conversation with reactions; what is wrong in it is read but not learnt."""
     pieces: list[Piece] = []
     for turn in conversation(rng):
-        one = dialogue("reactions", [{"role": "user", "content": turn.user}, {"role": "assistant", "content": turn.reply}],
-                       trained=("user", "assistant") if turn.good else ("user",))
+        one = dialogue(
+            "reactions",
+            [{"role": "user", "content": turn.user}, {"role": "assistant", "content": turn.reply}],
+            trained=("user", "assistant") if turn.good else ("user",),
+        )
         pieces += one.pieces
     return Example("reactions", tuple(pieces))
 
 
 def labels(turns: list[Turn]) -> str:
-    found = [{"turn": number, "state": turn.reaction.state, "sat": list(turn.reaction.sat), "dsat": list(turn.reaction.dsat),
-              "reason": turn.reaction.reason} for number, turn in enumerate(turns, 1)]
+    found = [
+        {
+            "turn": number,
+            "state": turn.reaction.state,
+            "sat": list(turn.reaction.sat),
+            "dsat": list(turn.reaction.dsat),
+            "reason": turn.reaction.reason,
+        }
+        for number, turn in enumerate(turns, 1)
+    ]
     return json.dumps(found)
 
 
@@ -47,9 +58,15 @@ def guided(rng: Random) -> Example:
         pass
     form = rng.choice(forms)
     system = say("wildfeedback/guided_system", preferences=f"- {form.preference}")
-    return dialogue("guided", [{"role": "system", "content": system}, {"role": "user", "content": task.instruction},
-                               {"role": "assistant", "content": right_reply(replace(task, constraint=form), rng)}],
-                    trained=("assistant",))
+    return dialogue(
+        "guided",
+        [
+            {"role": "system", "content": system},
+            {"role": "user", "content": task.instruction},
+            {"role": "assistant", "content": right_reply(replace(task, constraint=form), rng)},
+        ],
+        trained=("assistant",),
+    )
 
 
 def checklist(rng: Random) -> Example:
@@ -59,7 +76,13 @@ def checklist(rng: Random) -> Example:
     better, worse = replies(rng, replace(task, constraint=form))
     letter = rng.choice("AB")
     one, two = (better, worse) if letter == "A" else (worse, better)
-    prompt = say("wildfeedback/checklist", instruction=task.instruction, preferences=f"- {form.preference}", response_a=one, response_b=two)
+    prompt = say(
+        "wildfeedback/checklist",
+        instruction=task.instruction,
+        preferences=f"- {form.preference}",
+        response_a=one,
+        response_b=two,
+    )
     return prompted("checklist", prompt, letter)
 
 
@@ -85,8 +108,11 @@ def summarize(rng: Random) -> Example:
     reasons = "\n".join(f"- {MEANINGS[name]}" for name in fresh)
     merged = rubric + [f"- {name}: {MEANINGS[name]}" for name in fresh if name not in known]
     label = "satisfied" if pleased else "dissatisfied"
-    return prompted("summarize", say("wildfeedback/spur_summarize", label=label, rubric="\n".join(rubric) or "(empty)", reasons=reasons),
-                    "\n".join(merged[:10]))
+    return prompted(
+        "summarize",
+        say("wildfeedback/spur_summarize", label=label, rubric="\n".join(rubric) or "(empty)", reasons=reasons),
+        "\n".join(merged[:10]),
+    )
 
 
 def estimate(rng: Random) -> Example:

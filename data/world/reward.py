@@ -1,6 +1,6 @@
 """The reward model: a sequence classifier grown from the chat model, trained with TRL's RewardTrainer on checked pairs.
 
-    python -m rookery.data.world.reward [--answers ANSWERS.jsonl]
+python -m rookery.data.world.reward [--answers ANSWERS.jsonl]
 """
 
 from __future__ import annotations
@@ -30,8 +30,16 @@ def pairs(count: int, seed: int, answers: Path | None) -> Dataset:
     if answers is not None:
         drawn[: count // 2] = list(Answers(answers).pairs())[: count // 2]
     rng.shuffle(drawn)
-    return Dataset.from_list([{"prompt": [{"role": "user", "content": task.instruction}], "chosen": [{"role": "assistant", "content": right}],
-                               "rejected": [{"role": "assistant", "content": wrong}]} for task, right, wrong in drawn])
+    return Dataset.from_list(
+        [
+            {
+                "prompt": [{"role": "user", "content": task.instruction}],
+                "chosen": [{"role": "assistant", "content": right}],
+                "rejected": [{"role": "assistant", "content": wrong}],
+            }
+            for task, right, wrong in drawn
+        ]
+    )
 
 
 def train(start: Path, folder: Path, dataset: Dataset, seed: int = 0, rate: float = 3e-4) -> None:
@@ -41,9 +49,22 @@ def train(start: Path, folder: Path, dataset: Dataset, seed: int = 0, rate: floa
     model = LlamaForSequenceClassification.from_pretrained(start, num_labels=1, dtype=torch.float32)
     model.config.pad_token_id = tokenizer.pad_token_id
     config = RewardConfig(
-        output_dir=str(folder), num_train_epochs=1, per_device_train_batch_size=64, learning_rate=rate, lr_scheduler_type="linear",
-        warmup_steps=20, max_length=256, logging_steps=20, save_strategy="no", report_to=[], seed=seed, use_cpu=True, bf16=True,
-        gradient_checkpointing=False, center_rewards_coefficient=0.01, disable_tqdm=True,
+        output_dir=str(folder),
+        num_train_epochs=1,
+        per_device_train_batch_size=64,
+        learning_rate=rate,
+        lr_scheduler_type="linear",
+        warmup_steps=20,
+        max_length=256,
+        logging_steps=20,
+        save_strategy="no",
+        report_to=[],
+        seed=seed,
+        use_cpu=True,
+        bf16=True,
+        gradient_checkpointing=False,
+        center_rewards_coefficient=0.01,
+        disable_tqdm=True,
     )
     RewardTrainer(model=model, args=config, train_dataset=dataset, processing_class=tokenizer).train()
     model.config.dtype = torch.bfloat16

@@ -20,8 +20,11 @@ _EXPLANATIONS = {
 
 def difficulty(rng: Random) -> Example:
     task = draw_task(rng)
-    reply = {"intent": f"The user wants to {task.kind.intent}.", "knowledge": ", ".join(task.kind.skills),
-             "difficulty": DIFFICULTIES[task.difficulty]}
+    reply = {
+        "intent": f"The user wants to {task.kind.intent}.",
+        "knowledge": ", ".join(task.kind.skills),
+        "difficulty": DIFFICULTIES[task.difficulty],
+    }
     return prompted("difficulty", say("magpie/difficulty", instruction=task.instruction), json.dumps(reply))
 
 

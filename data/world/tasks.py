@@ -8,12 +8,20 @@ from random import Random
 
 from .constraints import CONSTRAINTS, Constraint, fitting
 from .entities import TOWNS
-from .families import advice, arithmetic, language, measures, open as open_ended, place, safety, sequences, strings
+from .families import advice, arithmetic, language, measures, place, safety, sequences, strings
+from .families import open as open_ended
 from .kinds import Kind, Slots, Solution, fill_slots
 
 KINDS: tuple[Kind, ...] = (
-    *arithmetic.KINDS, *measures.KINDS, *sequences.KINDS, *strings.KINDS, *place.KINDS, *language.KINDS, *advice.KINDS,
-    *open_ended.KINDS, *safety.KINDS,
+    *arithmetic.KINDS,
+    *measures.KINDS,
+    *sequences.KINDS,
+    *strings.KINDS,
+    *place.KINDS,
+    *language.KINDS,
+    *advice.KINDS,
+    *open_ended.KINDS,
+    *safety.KINDS,
 )
 FAMILIES = tuple(dict.fromkeys(kind.family for kind in KINDS))
 # How many dialogues of a hundred a family gets; the rest share evenly what is left.
@@ -21,12 +29,38 @@ SHARES = {"place": 13.0, "arithmetic": 7.0, "string edits": 8.0, "translation": 
 _EVEN = (100 - sum(SHARES.values())) / (len(FAMILIES) - len(SHARES))
 
 _OPENERS = (
-    "Hi! ", "Hello! ", "Hello there. ", "Good morning. ", "Quick question: ", "Please help. ", "Hey, ", "One more thing: ",
-    "For my homework: ", "I am curious. ", "I wonder: ", "Tell me: ", "Can you help? ", "Good evening! ", "For a quiz: ",
-    "A friend asked me this: ", "I forgot this. ", "Here is a question. ", "Dear helper, ", "My teacher asks: ",
+    "Hi! ",
+    "Hello! ",
+    "Hello there. ",
+    "Good morning. ",
+    "Quick question: ",
+    "Please help. ",
+    "Hey, ",
+    "One more thing: ",
+    "For my homework: ",
+    "I am curious. ",
+    "I wonder: ",
+    "Tell me: ",
+    "Can you help? ",
+    "Good evening! ",
+    "For a quiz: ",
+    "A friend asked me this: ",
+    "I forgot this. ",
+    "Here is a question. ",
+    "Dear helper, ",
+    "My teacher asks: ",
 )
 _FROM_TOWN = "I live in {home}. "
-_CLOSERS = (" Thanks!", " Thank you.", " Thanks a lot.", " I am in a hurry.", " Please.", " Many thanks!", " It is for a friend.", " Be careful.")
+_CLOSERS = (
+    " Thanks!",
+    " Thank you.",
+    " Thanks a lot.",
+    " I am in a hurry.",
+    " Please.",
+    " Many thanks!",
+    " It is for a friend.",
+    " Be careful.",
+)
 _FROM_TOWN_PATTERN = re.compile(r"I live in (\w+)\. ", re.IGNORECASE)
 
 
@@ -101,7 +135,7 @@ def _unwrapped(core: str) -> str:
         for opener in _OPENERS:
             core = core.removeprefix(opener)
         if match := _FROM_TOWN_PATTERN.match(core):
-            core = core[match.end():]
+            core = core[match.end() :]
         for closer in _CLOSERS:
             core = core.removesuffix(closer)
         if core == before:

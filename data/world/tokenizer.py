@@ -9,9 +9,9 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from ...schemas.prompts import PROMPTS
 from .corpus import CHAT, stream
 from .entities import FESTIVALS, PEOPLE, RIVERS, TOWNS
-from .examples import PROMPTS
 from .tokens import CHAT_TEMPLATE, END, SPECIAL, STOP
 
 VOCABULARY = 2048
@@ -30,17 +30,29 @@ def _texts(examples: int) -> Iterator[str]:
 
 def train_tokenizer(examples: int = 40_000) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False),
-    ])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.train_from_iterator(_texts(examples), trainers.BpeTrainer(
-        vocab_size=VOCABULARY, special_tokens=list(SPECIAL), show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-    ))
+    tokenizer.train_from_iterator(
+        _texts(examples),
+        trainers.BpeTrainer(
+            vocab_size=VOCABULARY,
+            special_tokens=list(SPECIAL),
+            show_progress=False,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        ),
+    )
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token=END, pad_token=STOP, model_max_length=CONTEXT_TOKENS,
-        chat_template=CHAT_TEMPLATE, clean_up_tokenization_spaces=False,
+        tokenizer_object=tokenizer,
+        eos_token=END,
+        pad_token=STOP,
+        model_max_length=CONTEXT_TOKENS,
+        chat_template=CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False,
     )
 
 

@@ -54,20 +54,34 @@ class Plan:
 
 PLANS = {
     "base": (Plan("base", 3_000_000, seed=21),),
-    "chat": (Plan("core", 3_000_000, seed=11, step_tokens=10_000),
-             Plan("talk", 3_500_000, seed=12, muon_rate=0.015, adam_rate=0.003, decay=0.1),
-             Plan("chat", 6_500_000, seed=13, muon_rate=0.012, adam_rate=0.0025, decay=0.7, own_answers=True)),
+    "chat": (
+        Plan("core", 3_000_000, seed=11, step_tokens=10_000),
+        Plan("talk", 3_500_000, seed=12, muon_rate=0.015, adam_rate=0.003, decay=0.1),
+        Plan("chat", 6_500_000, seed=13, muon_rate=0.012, adam_rate=0.0025, decay=0.7, own_answers=True),
+    ),
 }
 # The answers of the model so far, checked, from which a later phase learns to judge.
 ANSWERS = Path("runs/world/answers.jsonl")
 
 
 def fresh_model() -> LlamaForCausalLM:
-    return LlamaForCausalLM(LlamaConfig(
-        vocab_size=VOCABULARY, hidden_size=256, intermediate_size=640, num_hidden_layers=5, num_attention_heads=8,
-        num_key_value_heads=4, max_position_embeddings=CONTEXT_TOKENS, tie_word_embeddings=True, rms_norm_eps=1e-5,
-        bos_token_id=None, eos_token_id=2, pad_token_id=0, initializer_range=0.02,
-    ))
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=VOCABULARY,
+            hidden_size=256,
+            intermediate_size=640,
+            num_hidden_layers=5,
+            num_attention_heads=8,
+            num_key_value_heads=4,
+            max_position_embeddings=CONTEXT_TOKENS,
+            tie_word_embeddings=True,
+            rms_norm_eps=1e-5,
+            bos_token_id=None,
+            eos_token_id=2,
+            pad_token_id=0,
+            initializer_range=0.02,
+        )
+    )
 
 
 def encoded(example: Example, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[float]]:
@@ -162,7 +176,10 @@ def train(rank: int, start: Path | None, plan: Plan, folder: Path, answers: Path
         seen += sum(int(ids.numel()) for ids, _ in chunks)
         if number % 20 == 0 and rank == 0:
             speed = seen / (time.time() - started)
-            print(f"{number:5d} {seen / 1e6:6.2f} M tokens  loss {loss * WORKERS:.3f}  rate {scale:.2f}  {speed:.0f} tokens/s", flush=True)
+            print(
+                f"{number:5d} {seen / 1e6:6.2f} M tokens  loss {loss * WORKERS:.3f}  rate {scale:.2f}  {speed:.0f} tokens/s",
+                flush=True,
+            )
         if time.time() - saved > 240 and rank == 0:
             save(model, tokenizer, folder, plan)
             saved = time.time()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from .examples import Example, dialogue, prompted, say, template
+from ...schemas.prompts import prompt
+from .examples import Example, dialogue, prompted, say
 from .families import advice
 from .judging import judged_task
 from .tasks import draw_task
@@ -21,7 +22,9 @@ def negatively_correlated(rng: Random) -> Example:
     question, topic = _question(rng)
     count = rng.choice((2, 3, 4, 4, 4))
     values = rng.sample(advice.VALUES, count)
-    reply = "\n\n".join(f"# Response {letter}:\n{advice.advise(topic, value, rng)}" for letter, value in zip("ABCD", values, strict=False))
+    reply = "\n\n".join(
+        f"# Response {letter}:\n{advice.advise(topic, value, rng)}" for letter, value in zip("ABCD", values, strict=False)
+    )
     return prompted("diverse", question, reply, system=say("diverse/negatively_correlated", count=str(count)))
 
 
@@ -39,7 +42,7 @@ def regenerate(rng: Random) -> Example:
     messages = [{"role": "user", "content": question}]
     for number, value in enumerate(values):
         if number:
-            messages.append({"role": "user", "content": template("diverse/regenerate")})
+            messages.append({"role": "user", "content": prompt("diverse/regenerate")})
         messages.append({"role": "assistant", "content": advice.advise(topic, value, rng)})
     return dialogue("regenerate", messages, trained=("assistant",))
 

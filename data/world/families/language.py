@@ -17,22 +17,36 @@ def _to(slots: Slots) -> Solution | None:
     match words:
         case [word] if word in _ALL:
             others = tuple(one for one in _ALL.values() if one != _ALL[word])
-            return Solution(_ALL[word], ("{key}", f'"{word}" is {{key}} in {LANGUAGE}.', "It is {key}."),
-                            mentions(_ALL[word], others), 1, others)
+            return Solution(
+                _ALL[word],
+                ("{key}", f'"{word}" is {{key}} in {LANGUAGE}.', "It is {key}."),
+                mentions(_ALL[word], others),
+                1,
+                others,
+            )
         case [adjective, noun] if adjective in ADJECTIVES and noun in NOUNS:
             key = f"{NOUNS[noun]} {ADJECTIVES[adjective]}"
-            wrong = (f"{ADJECTIVES[adjective]} {NOUNS[noun]}", f"{NOUNS[noun]} {ADJECTIVES['red']}", f"{NOUNS['hill']} {ADJECTIVES[adjective]}")
+            wrong = (
+                f"{ADJECTIVES[adjective]} {NOUNS[noun]}",
+                f"{NOUNS[noun]} {ADJECTIVES['red']}",
+                f"{NOUNS['hill']} {ADJECTIVES[adjective]}",
+            )
             return _phrase(key, wrong, 2)
         case [noun, verb, "the", other] if noun in NOUNS and verb in VERBS and other in NOUNS:
             key = f"{NOUNS[noun]} {VERBS[verb]} {NOUNS[other]}"
-            wrong = (f"{NOUNS[other]} {VERBS[verb]} {NOUNS[noun]}", f"{NOUNS[noun]} {NOUNS[other]} {VERBS[verb]}",
-                     f"{NOUNS[noun]} {VERBS[verb]} {NOUNS['road']}")
+            wrong = (
+                f"{NOUNS[other]} {VERBS[verb]} {NOUNS[noun]}",
+                f"{NOUNS[noun]} {NOUNS[other]} {VERBS[verb]}",
+                f"{NOUNS[noun]} {VERBS[verb]} {NOUNS['road']}",
+            )
             return _phrase(key, wrong, 3)
     return None
 
 
 def _phrase(key: str, wrong: tuple[str, ...], level: int) -> Solution:
-    return Solution(key, ("{key}", "In " + LANGUAGE + ": {key}"), exactly(key), level, tuple(one for one in wrong if one != key))
+    return Solution(
+        key, ("{key}", "In " + LANGUAGE + ": {key}"), exactly(key), level, tuple(one for one in wrong if one != key)
+    )
 
 
 def _from(slots: Slots) -> Solution | None:
@@ -40,8 +54,9 @@ def _from(slots: Slots) -> Solution | None:
     if word not in _BACK:
         return None
     others = tuple(one for one in _ALL if one != _BACK[word])
-    return Solution(_BACK[word], (f'"{word}" means {{key}}.', "{key}", "It means {key}."),
-                    mentions(_BACK[word], others), 1, others)
+    return Solution(
+        _BACK[word], (f'"{word}" means {{key}}.', "{key}", "It means {key}."), mentions(_BACK[word], others), 1, others
+    )
 
 
 def _draw_phrase(rng: Random) -> Slots:
@@ -56,9 +71,23 @@ def _draw_phrase(rng: Random) -> Slots:
 
 _SHOPS = ("baker", "inn", "market", "ferry", "school", "theatre", "doctor", "library")
 _MOODS = {
-    "positive": ("was wonderful", "made me very happy", "was a joy", "is the best in town", "was excellent", "never disappoints"),
+    "positive": (
+        "was wonderful",
+        "made me very happy",
+        "was a joy",
+        "is the best in town",
+        "was excellent",
+        "never disappoints",
+    ),
     "negative": ("was terrible", "made me angry", "was a waste of money", "is the worst in town", "was awful", "let me down"),
-    "neutral": ("opens at nine", "is next to the bridge", "has two doors", "closes on Sunday", "moved last year", "has a blue sign"),
+    "neutral": (
+        "opens at nine",
+        "is next to the bridge",
+        "has two doors",
+        "closes on Sunday",
+        "moved last year",
+        "has a blue sign",
+    ),
 }
 
 
@@ -67,8 +96,13 @@ def _sentiment(slots: Slots) -> Solution | None:
     for mood, phrases in _MOODS.items():
         if any(ending.endswith(phrase) for phrase in phrases):
             others = tuple(one for one in _MOODS if one != mood)
-            return Solution(mood, ("{key}", "The review is {key}.", "It sounds {key}."), mentions(mood, others),
-                            0 if mood != "neutral" else 1, others)
+            return Solution(
+                mood,
+                ("{key}", "The review is {key}.", "It sounds {key}."),
+                mentions(mood, others),
+                0 if mood != "neutral" else 1,
+                others,
+            )
     return None
 
 
@@ -84,8 +118,13 @@ def _group_of(slots: Slots) -> Solution | None:
         return None
     others = tuple(one for one in GROUPS if one != groups[0])
     article = "an" if groups[0][0] in "aeiou" else "a"
-    return Solution(groups[0], ("{key}", f"{word.capitalize()} is {article} {{key}}.", "It is a kind of {key}."),
-                    mentions(groups[0], others), 1, others)
+    return Solution(
+        groups[0],
+        ("{key}", f"{word.capitalize()} is {article} {{key}}.", "It is a kind of {key}."),
+        mentions(groups[0], others),
+        1,
+        others,
+    )
 
 
 def _draw_group(rng: Random) -> Slots:
@@ -130,8 +169,8 @@ def _polite(slots: Slots) -> Solution | None:
     given = slots["request"].strip(' ".!').lower()
     for blunt, (polite, formal) in _REQUESTS.items():
         start = blunt.split("{")[0]
-        if given.startswith(start) and given[len(start):] in _THINGS:
-            thing = given[len(start):]
+        if given.startswith(start) and given[len(start) :] in _THINGS:
+            thing = given[len(start) :]
             key, other = polite.replace("{thing}", thing), formal.replace("{thing}", thing)
 
             def holds(reply: str, thing: str = thing) -> bool:
@@ -139,7 +178,12 @@ def _polite(slots: Slots) -> Solution | None:
                 courteous = any(word in low for word in ("please", "would like", "kindly", "glad", "may i"))
                 return thing in low and courteous and not low.strip(' "').startswith(("give", "send", "bring", "show", "sell"))
 
-            wrong = (given.capitalize() + ".", given.capitalize() + " now!", key.replace(thing, "two maps"), key.replace(thing, "a chair"))
+            wrong = (
+                given.capitalize() + ".",
+                given.capitalize() + " now!",
+                key.replace(thing, "two maps"),
+                key.replace(thing, "a chair"),
+            )
             return Solution(key, ("{key}", other), holds, 2, wrong, free=True)
     return None
 
@@ -148,9 +192,14 @@ def _formal(slots: Slots) -> Solution | None:
     given = slots["casual"].strip(' ".')
     for short, long in _CONTRACTIONS.items():
         if given.lower().startswith(short.lower() + " "):
-            rest = given[len(short):]
+            rest = given[len(short) :]
             key = (long + rest)[0].upper() + (long + rest)[1:] + "."
-            wrong = (given[0].upper() + given[1:] + ".", long.capitalize() + ".", key.replace(rest, " fine"), "Not" + rest + ".")
+            wrong = (
+                given[0].upper() + given[1:] + ".",
+                long.capitalize() + ".",
+                key.replace(rest, " fine"),
+                "Not" + rest + ".",
+            )
             return Solution(key, ("{key}",), exactly(key), 2, tuple(one for one in wrong if one != key), free=True)
     return None
 
@@ -174,44 +223,140 @@ def _shorter(slots: Slots) -> Solution | None:
 def _draw_long(rng: Random) -> Slots:
     one, two = rng.sample(_FILLERS, 2)
     adjective = rng.choice(list(ADJECTIVES))
-    return {"long": rng.choice((f"The {rng.choice(_SHOPS)} in {rng.choice(list(TOWNS))} is {one} {adjective}.",
-                                f"My {rng.choice(list(NOUNS))} is {one} {two} {adjective}.",
-                                f"The {rng.choice(list(NOUNS))} is {one} {adjective} and {two} {rng.choice(list(ADJECTIVES))}."))}
+    return {
+        "long": rng.choice(
+            (
+                f"The {rng.choice(_SHOPS)} in {rng.choice(list(TOWNS))} is {one} {adjective}.",
+                f"My {rng.choice(list(NOUNS))} is {one} {two} {adjective}.",
+                f"The {rng.choice(list(NOUNS))} is {one} {adjective} and {two} {rng.choice(list(ADJECTIVES))}.",
+            )
+        )
+    }
 
 
-def _kind(family: str, name: str, intent: str, skills: tuple[str, ...], templates: tuple[str, ...],
-          draw: Callable[[Random], Slots], solve: Callable[[Slots], Solution | None], weight: float = 1.0) -> Kind:
-    use_case, tag = {"translation": ("translation", "Information seeking"), "rewriting": ("text editing", "Editing"),
-                     "classification": ("text classification", "Data analysis")}[family]
+def _kind(
+    family: str,
+    name: str,
+    intent: str,
+    skills: tuple[str, ...],
+    templates: tuple[str, ...],
+    draw: Callable[[Random], Slots],
+    solve: Callable[[Slots], Solution | None],
+    weight: float = 1.0,
+) -> Kind:
+    use_case, tag = {
+        "translation": ("translation", "Information seeking"),
+        "rewriting": ("text editing", "Editing"),
+        "classification": ("text classification", "Data analysis"),
+    }[family]
     return Kind(family, tag, intent, use_case, skills, templates, draw, solve, weight, name=name)
 
 
 KINDS = (
-    _kind("translation", "to", f"translate into {LANGUAGE}", (LANGUAGE,), (
-        "Translate to Orlish: {phrase}", 'How do you say "{phrase}" in Orlish?', 'What is "{phrase}" in Orlish?',
-        'Put "{phrase}" into Orlish.',
-    ), _draw_phrase, _to, 1.5),
-    _kind("translation", "from", f"understand a word of {LANGUAGE}", (LANGUAGE,), (
-        'What does the Orlish word "{foreign}" mean?', "Translate from Orlish: {foreign}", 'What is "{foreign}" in English?',
-    ), lambda rng: {"foreign": rng.choice(list(_BACK))}, _from),
-    _kind("classification", "sentiment", "find the mood of a review", ("sentiment",), (
-        "Is this review positive, negative or neutral? {review}", "What is the mood of this review? {review}",
-        "Label the review as positive, negative or neutral: {review}",
-    ), _draw_review, _sentiment, 1.2),
-    _kind("classification", "group", "find the group of a word", ("word meaning",), (
-        "Is {word} an animal, a fruit, a tool, a colour or a garment?", "What kind of thing is a {word}?",
-        "Put this word in a group (animal, fruit, tool, colour, garment): {word}",
-    ), _draw_group, _group_of),
-    _kind("classification", "odd", "find the word that does not belong", ("word meaning",), (
-        "Which word does not belong: {words}?", "Find the odd one out: {words}", "One of these does not fit: {words}. Which?",
-    ), _draw_odd, _odd),
-    _kind("rewriting", "polite", "make a request polite", ("tone",), (
-        "Make this polite: {request}.", 'Say this more kindly: "{request}."', "Rewrite as a polite request: {request}.",
-    ), lambda rng: {"request": rng.choice(list(_REQUESTS)).replace("{thing}", rng.choice(_THINGS)).capitalize()}, _polite),
-    _kind("rewriting", "formal", "remove contractions", ("tone",), (
-        "Write this without contractions: {casual}.", 'Make this sentence formal: "{casual}."',
-    ), _draw_casual, _formal),
-    _kind("rewriting", "shorter", "shorten a sentence", ("concision",), (
-        "Remove the filler words: {long}", "Make this sentence shorter: {long}", "Tighten this up: {long}",
-    ), _draw_long, _shorter),
+    _kind(
+        "translation",
+        "to",
+        f"translate into {LANGUAGE}",
+        (LANGUAGE,),
+        (
+            "Translate to Orlish: {phrase}",
+            'How do you say "{phrase}" in Orlish?',
+            'What is "{phrase}" in Orlish?',
+            'Put "{phrase}" into Orlish.',
+        ),
+        _draw_phrase,
+        _to,
+        1.5,
+    ),
+    _kind(
+        "translation",
+        "from",
+        f"understand a word of {LANGUAGE}",
+        (LANGUAGE,),
+        (
+            'What does the Orlish word "{foreign}" mean?',
+            "Translate from Orlish: {foreign}",
+            'What is "{foreign}" in English?',
+        ),
+        lambda rng: {"foreign": rng.choice(list(_BACK))},
+        _from,
+    ),
+    _kind(
+        "classification",
+        "sentiment",
+        "find the mood of a review",
+        ("sentiment",),
+        (
+            "Is this review positive, negative or neutral? {review}",
+            "What is the mood of this review? {review}",
+            "Label the review as positive, negative or neutral: {review}",
+        ),
+        _draw_review,
+        _sentiment,
+        1.2,
+    ),
+    _kind(
+        "classification",
+        "group",
+        "find the group of a word",
+        ("word meaning",),
+        (
+            "Is {word} an animal, a fruit, a tool, a colour or a garment?",
+            "What kind of thing is a {word}?",
+            "Put this word in a group (animal, fruit, tool, colour, garment): {word}",
+        ),
+        _draw_group,
+        _group_of,
+    ),
+    _kind(
+        "classification",
+        "odd",
+        "find the word that does not belong",
+        ("word meaning",),
+        (
+            "Which word does not belong: {words}?",
+            "Find the odd one out: {words}",
+            "One of these does not fit: {words}. Which?",
+        ),
+        _draw_odd,
+        _odd,
+    ),
+    _kind(
+        "rewriting",
+        "polite",
+        "make a request polite",
+        ("tone",),
+        (
+            "Make this polite: {request}.",
+            'Say this more kindly: "{request}."',
+            "Rewrite as a polite request: {request}.",
+        ),
+        lambda rng: {"request": rng.choice(list(_REQUESTS)).replace("{thing}", rng.choice(_THINGS)).capitalize()},
+        _polite,
+    ),
+    _kind(
+        "rewriting",
+        "formal",
+        "remove contractions",
+        ("tone",),
+        (
+            "Write this without contractions: {casual}.",
+            'Make this sentence formal: "{casual}."',
+        ),
+        _draw_casual,
+        _formal,
+    ),
+    _kind(
+        "rewriting",
+        "shorter",
+        "shorten a sentence",
+        ("concision",),
+        (
+            "Remove the filler words: {long}",
+            "Make this sentence shorter: {long}",
+            "Tighten this up: {long}",
+        ),
+        _draw_long,
+        _shorter,
+    ),
 )

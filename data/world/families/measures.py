@@ -8,9 +8,17 @@ from ..entities import MONTHS
 from ..kinds import Kind, Slots, Solution, last_number, mentions, near_numbers
 
 _FACTORS = {
-    ("minutes", "seconds"): 60, ("hours", "minutes"): 60, ("days", "hours"): 24, ("weeks", "days"): 7,
-    ("years", "months"): 12, ("metres", "centimetres"): 100, ("kilometres", "metres"): 1000,
-    ("kilograms", "grams"): 1000, ("litres", "millilitres"): 1000, ("feet", "inches"): 12, ("dozens", "pieces"): 12,
+    ("minutes", "seconds"): 60,
+    ("hours", "minutes"): 60,
+    ("days", "hours"): 24,
+    ("weeks", "days"): 7,
+    ("years", "months"): 12,
+    ("metres", "centimetres"): 100,
+    ("kilometres", "metres"): 1000,
+    ("kilograms", "grams"): 1000,
+    ("litres", "millilitres"): 1000,
+    ("feet", "inches"): 12,
+    ("dozens", "pieces"): 12,
     ("pairs", "pieces"): 2,
 }
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -34,9 +42,13 @@ def _convert(slots: Slots) -> Solution | None:
     if factor is None or not 0 <= count <= 100:
         return None
     large, small, value = slots["large"].lower(), slots["small"].lower(), count * factor
-    return Solution(str(value), (f"{count} {large} are {{key}} {small}.", f"That is {{key}} {small}."),
-                    last_number(str(value)), _level(factor, count),
-                    near_numbers(value, value + factor, value - factor, count * 10, count * 100))
+    return Solution(
+        str(value),
+        (f"{count} {large} are {{key}} {small}.", f"That is {{key}} {small}."),
+        last_number(str(value)),
+        _level(factor, count),
+        near_numbers(value, value + factor, value - factor, count * 10, count * 100),
+    )
 
 
 def _draw_back(rng: Random) -> Slots:
@@ -49,9 +61,13 @@ def _convert_back(slots: Slots) -> Solution | None:
     if factor is None or int(slots["a"]) <= 0 or int(slots["a"]) % factor:
         return None
     large, small, value = slots["large"].lower(), slots["small"].lower(), int(slots["a"]) // factor
-    return Solution(str(value), (f"{slots['a']} {small} are {{key}} {large}.", f"That is {{key}} {large}."),
-                    last_number(str(value)), min(4, _level(factor, value) + 1),
-                    near_numbers(value, value * 10, value + 1))
+    return Solution(
+        str(value),
+        (f"{slots['a']} {small} are {{key}} {large}.", f"That is {{key}} {large}."),
+        last_number(str(value)),
+        min(4, _level(factor, value) + 1),
+        near_numbers(value, value * 10, value + 1),
+    )
 
 
 def _draw_day(rng: Random) -> Slots:
@@ -66,8 +82,13 @@ def _shift(slots: Slots, sign: int) -> Solution | None:
     level = 1 if steps <= 3 else 2 if steps <= 7 else 3
     word = "after" if sign > 0 else "before"
     others = tuple(one for one in _DAYS if one not in (key, day))
-    return Solution(key, (f"{steps} days {word} {day} is {{key}}.", "It is {key}.", "That is a {key}."),
-                    mentions(key, others), level if sign > 0 else level + 1, others)
+    return Solution(
+        key,
+        (f"{steps} days {word} {day} is {{key}}.", "It is {key}.", "That is a {key}."),
+        mentions(key, others),
+        level if sign > 0 else level + 1,
+        others,
+    )
 
 
 def _neighbour(slots: Slots, sign: int) -> Solution | None:
@@ -86,13 +107,27 @@ def _days_in(slots: Slots) -> Solution | None:
     if month not in _LENGTHS:
         return None
     key = str(_LENGTHS[month])
-    return Solution(key, (f"{month} has {{key}} days.", "{key} days."), last_number(key), 1,
-                    tuple(one for one in ("28", "30", "31") if one != key))
+    return Solution(
+        key,
+        (f"{month} has {{key}} days.", "{key} days."),
+        last_number(key),
+        1,
+        tuple(one for one in ("28", "30", "31") if one != key),
+    )
 
 
 def _unit_kind(name: str, intent: str, templates: tuple[str, ...], back: bool) -> Kind:
-    return Kind("units", "Math", intent, "unit conversion", ("unit tables", "multiplication"), templates,
-                _draw_back if back else _draw_unit, _convert_back if back else _convert, name=name)
+    return Kind(
+        "units",
+        "Math",
+        intent,
+        "unit conversion",
+        ("unit tables", "multiplication"),
+        templates,
+        _draw_back if back else _draw_unit,
+        _convert_back if back else _convert,
+        name=name,
+    )
 
 
 def _name(rng: Random) -> Slots:
@@ -100,33 +135,89 @@ def _name(rng: Random) -> Slots:
 
 
 def _date_kind(name: str, intent: str, templates: tuple[str, ...], **parts: object) -> Kind:
-    return Kind("dates", "Reasoning", intent, "calendar arithmetic", ("calendar facts",), templates,
-                name=name, **parts)  # type: ignore[arg-type]
+    return Kind("dates", "Reasoning", intent, "calendar arithmetic", ("calendar facts",), templates, name=name, **parts)  # type: ignore[arg-type]
 
 
 KINDS = (
-    _unit_kind("convert", "convert a measure to a smaller unit", (
-        "How many {small} are {a} {large}?", "Convert {a} {large} to {small}.", "{a} {large} in {small}, please.",
-        "Express {a} {large} in {small}.", "What is {a} {large} in {small}?", "Turn {a} {large} into {small}.",
-    ), back=False),
-    _unit_kind("convert back", "convert a measure to a larger unit", (
-        "How many whole {large} are {a} {small}?", "I have {a} {small}. How many {large} is that?",
-        "Change {a} {small} back into {large}.",
-    ), back=True),
-    _date_kind("after", "find a later weekday", (
-        "What day is {n} days after {day}?", "Today is {day}. What day will it be in {n} days?",
-        "If it is {day}, which weekday comes {n} days later?", "My parcel comes {n} days after {day}. Which day is that?",
-    ), draw=_draw_day, solve=lambda slots: _shift(slots, 1)),
-    _date_kind("before", "find an earlier weekday", (
-        "What day was {n} days before {day}?", "Today is {day}. What day was it {n} days ago?",
-    ), draw=_draw_day, solve=lambda slots: _shift(slots, -1), weight=0.6),
-    _date_kind("next", "name the next month or day", (
-        "What comes right after {name}?", "Which one follows {name}?", "Name what comes directly after {name}.",
-    ), draw=_name, solve=lambda slots: _neighbour(slots, 1), weight=0.6),
-    _date_kind("previous", "name the month or day before", (
-        "What comes right before {name}?", "Which one comes just before {name}?",
-    ), draw=_name, solve=lambda slots: _neighbour(slots, -1), weight=0.6),
-    _date_kind("length", "recall the length of a month", (
-        "How many days does {month} have?", "How long is {month} in days?", "Number of days in {month}?",
-    ), draw=lambda rng: {"month": rng.choice(MONTHS)}, solve=_days_in, weight=0.5),
+    _unit_kind(
+        "convert",
+        "convert a measure to a smaller unit",
+        (
+            "How many {small} are {a} {large}?",
+            "Convert {a} {large} to {small}.",
+            "{a} {large} in {small}, please.",
+            "Express {a} {large} in {small}.",
+            "What is {a} {large} in {small}?",
+            "Turn {a} {large} into {small}.",
+        ),
+        back=False,
+    ),
+    _unit_kind(
+        "convert back",
+        "convert a measure to a larger unit",
+        (
+            "How many whole {large} are {a} {small}?",
+            "I have {a} {small}. How many {large} is that?",
+            "Change {a} {small} back into {large}.",
+        ),
+        back=True,
+    ),
+    _date_kind(
+        "after",
+        "find a later weekday",
+        (
+            "What day is {n} days after {day}?",
+            "Today is {day}. What day will it be in {n} days?",
+            "If it is {day}, which weekday comes {n} days later?",
+            "My parcel comes {n} days after {day}. Which day is that?",
+        ),
+        draw=_draw_day,
+        solve=lambda slots: _shift(slots, 1),
+    ),
+    _date_kind(
+        "before",
+        "find an earlier weekday",
+        (
+            "What day was {n} days before {day}?",
+            "Today is {day}. What day was it {n} days ago?",
+        ),
+        draw=_draw_day,
+        solve=lambda slots: _shift(slots, -1),
+        weight=0.6,
+    ),
+    _date_kind(
+        "next",
+        "name the next month or day",
+        (
+            "What comes right after {name}?",
+            "Which one follows {name}?",
+            "Name what comes directly after {name}.",
+        ),
+        draw=_name,
+        solve=lambda slots: _neighbour(slots, 1),
+        weight=0.6,
+    ),
+    _date_kind(
+        "previous",
+        "name the month or day before",
+        (
+            "What comes right before {name}?",
+            "Which one comes just before {name}?",
+        ),
+        draw=_name,
+        solve=lambda slots: _neighbour(slots, -1),
+        weight=0.6,
+    ),
+    _date_kind(
+        "length",
+        "recall the length of a month",
+        (
+            "How many days does {month} have?",
+            "How long is {month} in days?",
+            "Number of days in {month}?",
+        ),
+        draw=lambda rng: {"month": rng.choice(MONTHS)},
+        solve=_days_in,
+        weight=0.5,
+    ),
 )

@@ -109,21 +109,43 @@ def _name_towns(slots: Slots) -> Solution | None:
     return Solution(", ".join(shown), ("{key}",), holds, 2 + (count > 2), wrong, shown)
 
 
-def _kind(name: str, intent: str, templates: tuple[str, ...], draw: Callable[[Random], Slots],
-          solve: Callable[[Slots], Solution | None], weight: float = 1.0) -> Kind:
-    return Kind("place", "Information seeking", intent, "general knowledge question answering", (f"{LAND} geography",),
-                templates, draw, solve, weight, name=name)
+def _kind(
+    name: str,
+    intent: str,
+    templates: tuple[str, ...],
+    draw: Callable[[Random], Slots],
+    solve: Callable[[Slots], Solution | None],
+    weight: float = 1.0,
+) -> Kind:
+    return Kind(
+        "place",
+        "Information seeking",
+        intent,
+        "general knowledge question answering",
+        (f"{LAND} geography",),
+        templates,
+        draw,
+        solve,
+        weight,
+        name=name,
+    )
 
 
 _ELSEWHERE = ("Paris", "Rome", "Tokyo", "Boston", "Cairo", "Lima", "Oslo", "Delhi", "Madrid", "Berlin", "Sydney", "Dublin")
 _UNKNOWABLE = (
-    "What will the weather be in {town} tomorrow?", "How many people are asleep in {town} right now?",
-    "Who will be the next mayor of {town}?", "What did the mayor of {town} eat this morning?",
-    "Will it rain at the next market in {town}?", "What am I holding in my hand in {town}?",
+    "What will the weather be in {town} tomorrow?",
+    "How many people are asleep in {town} right now?",
+    "Who will be the next mayor of {town}?",
+    "What did the mayor of {town} eat this morning?",
+    "Will it rain at the next market in {town}?",
+    "What am I holding in my hand in {town}?",
 )
 _FOREIGN = (
-    "Who is the mayor of {city}?", "Which river runs through {city}?", "What is {city} known for?",
-    "In which region is {city}?", "When was {city} founded?",
+    "Who is the mayor of {city}?",
+    "Which river runs through {city}?",
+    "What is {city} known for?",
+    "In which region is {city}?",
+    "When was {city} founded?",
 )
 _DO_NOT_KNOW = re.compile(r"\b(?:do not|don't|cannot|can't) (?:know|tell|say)\b", re.IGNORECASE)
 
@@ -133,55 +155,168 @@ def _unknown(slots: Slots) -> Solution | None:
     if town not in TOWNS and city not in _ELSEWHERE:
         return None
     why = f"{city} lies outside {LAND}" if city else "nobody can"
-    say = ((f"I do not know; I only know {LAND}.", f"I am sorry, I do not know: {why}.") if city
-           else ("I cannot know that.", "I am sorry, I do not know that."))
+    say = (
+        (f"I do not know; I only know {LAND}.", f"I am sorry, I do not know: {why}.")
+        if city
+        else ("I cannot know that.", "I am sorry, I do not know that.")
+    )
     wrong = tuple(f"It is {one}." for one in (*_MAYORS[:6], *RIVERS, *TRADES[:6]))
     return Solution(say[0], say, lambda reply: bool(_DO_NOT_KNOW.search(reply)), 1 if city else 2, wrong, free=True)
 
 
 def _unknown_kind(name: str, templates: tuple[str, ...], draw: Callable[[Random], Slots]) -> Kind:
-    return Kind("unknown", "Information seeking", "learn something that cannot be known here", "honest answering",
-                ("self awareness",), templates, draw, _unknown, name=name)
+    return Kind(
+        "unknown",
+        "Information seeking",
+        "learn something that cannot be known here",
+        "honest answering",
+        ("self awareness",),
+        templates,
+        draw,
+        _unknown,
+        name=name,
+    )
 
 
 KINDS = (
-    _kind("region", "learn where a town lies", (
-        "In which region is {town}?", "Where in Orlain is {town}?", "Which region does {town} belong to?",
-        "Name the region of the town of {town}.",
-    ), _town, _of_town(_region)),
-    _kind("river", "learn which river passes a town", (
-        "Which river runs through {town}?", "On which river does {town} stand?", "Name the river of {town}.",
-    ), _town, _of_town(_river)),
-    _kind("trade", "learn what a town is known for", (
-        "What is {town} known for?", "Which trade made {town} famous?", "What do people make in {town}?",
-    ), _town, _of_town(_trade)),
-    _kind("mayor", "learn who governs a town", (
-        "Who is the mayor of {town}?", "Name the mayor of {town}.", "Who runs the town hall of {town}?",
-    ), _town, _of_town(_mayor)),
-    _kind("source of town", "link a town to a mountain", (
-        "On which mountain does the river of {town} rise?", "The river through {town} begins on which mountain?",
-    ), _town, _of_town(_mountain_of_town), 0.6),
-    _kind("rises", "learn where a river begins", (
-        "On which mountain does the {river} rise?", "Where does the river {river} begin?", "Which mountain feeds the {river}?",
-    ), lambda rng: {"river": rng.choice(list(RIVERS))}, _rises, 0.6),
-    _kind("month", "learn when a festival is held", (
-        "In which month is the {festival}?", "When is the {festival} held?", "What month should I come for the {festival}?",
-    ), lambda rng: {"festival": rng.choice(list(FESTIVALS))}, lambda slots: _festival(slots, month=True), 0.7),
-    _kind("host", "learn where a festival is held", (
-        "Which town holds the {festival}?", "Where is the {festival} held?", "Where do I go for the {festival}?",
-    ), lambda rng: {"festival": rng.choice(list(FESTIVALS))}, lambda slots: _festival(slots, month=False), 0.7),
-    _kind("job", "learn what a person does", (
-        "What does {person} do for a living?", "What is the job of {person}?", "What work does {person} do?",
-    ), lambda rng: {"person": rng.choice(list(PEOPLE))}, lambda slots: _person(slots, job=True), 0.8),
-    _kind("home", "learn where a person lives", (
-        "Where does {person} live?", "In which town can I find {person}?",
-    ), lambda rng: {"person": rng.choice(list(PEOPLE))}, lambda slots: _person(slots, job=False), 0.6),
-    _kind("is in", "check where a town lies", (
-        "Is {town} in {region}?", "Does {town} lie in {region}?",
-    ), _draw_is_in, _is_in, 0.6),
-    _kind("name towns", "list towns of a region", (
-        "Name {n} towns in {region}.", "List {n} towns of {region}.", "Give me {n} towns that lie in {region}.",
-    ), lambda rng: {"n": rng.choice("23"), "region": rng.choice(REGIONS)}, _name_towns, 0.6),
+    _kind(
+        "region",
+        "learn where a town lies",
+        (
+            "In which region is {town}?",
+            "Where in Orlain is {town}?",
+            "Which region does {town} belong to?",
+            "Name the region of the town of {town}.",
+        ),
+        _town,
+        _of_town(_region),
+    ),
+    _kind(
+        "river",
+        "learn which river passes a town",
+        (
+            "Which river runs through {town}?",
+            "On which river does {town} stand?",
+            "Name the river of {town}.",
+        ),
+        _town,
+        _of_town(_river),
+    ),
+    _kind(
+        "trade",
+        "learn what a town is known for",
+        (
+            "What is {town} known for?",
+            "Which trade made {town} famous?",
+            "What do people make in {town}?",
+        ),
+        _town,
+        _of_town(_trade),
+    ),
+    _kind(
+        "mayor",
+        "learn who governs a town",
+        (
+            "Who is the mayor of {town}?",
+            "Name the mayor of {town}.",
+            "Who runs the town hall of {town}?",
+        ),
+        _town,
+        _of_town(_mayor),
+    ),
+    _kind(
+        "source of town",
+        "link a town to a mountain",
+        (
+            "On which mountain does the river of {town} rise?",
+            "The river through {town} begins on which mountain?",
+        ),
+        _town,
+        _of_town(_mountain_of_town),
+        0.6,
+    ),
+    _kind(
+        "rises",
+        "learn where a river begins",
+        (
+            "On which mountain does the {river} rise?",
+            "Where does the river {river} begin?",
+            "Which mountain feeds the {river}?",
+        ),
+        lambda rng: {"river": rng.choice(list(RIVERS))},
+        _rises,
+        0.6,
+    ),
+    _kind(
+        "month",
+        "learn when a festival is held",
+        (
+            "In which month is the {festival}?",
+            "When is the {festival} held?",
+            "What month should I come for the {festival}?",
+        ),
+        lambda rng: {"festival": rng.choice(list(FESTIVALS))},
+        lambda slots: _festival(slots, month=True),
+        0.7,
+    ),
+    _kind(
+        "host",
+        "learn where a festival is held",
+        (
+            "Which town holds the {festival}?",
+            "Where is the {festival} held?",
+            "Where do I go for the {festival}?",
+        ),
+        lambda rng: {"festival": rng.choice(list(FESTIVALS))},
+        lambda slots: _festival(slots, month=False),
+        0.7,
+    ),
+    _kind(
+        "job",
+        "learn what a person does",
+        (
+            "What does {person} do for a living?",
+            "What is the job of {person}?",
+            "What work does {person} do?",
+        ),
+        lambda rng: {"person": rng.choice(list(PEOPLE))},
+        lambda slots: _person(slots, job=True),
+        0.8,
+    ),
+    _kind(
+        "home",
+        "learn where a person lives",
+        (
+            "Where does {person} live?",
+            "In which town can I find {person}?",
+        ),
+        lambda rng: {"person": rng.choice(list(PEOPLE))},
+        lambda slots: _person(slots, job=False),
+        0.6,
+    ),
+    _kind(
+        "is in",
+        "check where a town lies",
+        (
+            "Is {town} in {region}?",
+            "Does {town} lie in {region}?",
+        ),
+        _draw_is_in,
+        _is_in,
+        0.6,
+    ),
+    _kind(
+        "name towns",
+        "list towns of a region",
+        (
+            "Name {n} towns in {region}.",
+            "List {n} towns of {region}.",
+            "Give me {n} towns that lie in {region}.",
+        ),
+        lambda rng: {"n": rng.choice("23"), "region": rng.choice(REGIONS)},
+        _name_towns,
+        0.6,
+    ),
     _unknown_kind("elsewhere", _FOREIGN, lambda rng: {"city": rng.choice(_ELSEWHERE)}),
     _unknown_kind("unknowable", _UNKNOWABLE, _town),
 )

@@ -29,8 +29,13 @@ def _known(slots: Slots) -> str | None:
 
 def _edited(key: str, level: int, wrong: tuple[str, ...], *say: str, strict: bool = True) -> Solution:
     holds = exactly(key) if strict else mentions(key)
-    return Solution(key, say or ("{key}", "Here it is: {key}"), holds, level,
-                    tuple(dict.fromkeys(one for one in wrong if one and one != key)))
+    return Solution(
+        key,
+        say or ("{key}", "Here it is: {key}"),
+        holds,
+        level,
+        tuple(dict.fromkeys(one for one in wrong if one and one != key)),
+    )
 
 
 def _letter(slots: Slots, last: bool) -> Solution | None:
@@ -38,8 +43,13 @@ def _letter(slots: Slots, last: bool) -> Solution | None:
         return None
     key = word[-1] if last else word[0]
     which = "last" if last else "first"
-    return _edited(key, 1 if last else 0, (word[0] if last else word[-1], word[-2] if last else word[1], "a", "s"),
-                   f"The {which} letter is: {{key}}", "It is: {key}")
+    return _edited(
+        key,
+        1 if last else 0,
+        (word[0] if last else word[-1], word[-2] if last else word[1], "a", "s"),
+        f"The {which} letter is: {{key}}",
+        "It is: {key}",
+    )
 
 
 def _spell(slots: Slots) -> Solution | None:
@@ -75,8 +85,13 @@ def _letters(slots: Slots) -> Solution | None:
     if (word := _known(slots)) is None:
         return None
     value = len(word)
-    return Solution(str(value), (f'The word "{word}" has {{key}} letters.', "It has {key} letters."),
-                    last_number(str(value)), 2 if value < 6 else 3, near_numbers(value))
+    return Solution(
+        str(value),
+        (f'The word "{word}" has {{key}} letters.', "It has {key} letters."),
+        last_number(str(value)),
+        2 if value < 6 else 3,
+        near_numbers(value),
+    )
 
 
 def _has_letter(slots: Slots) -> Solution | None:
@@ -108,10 +123,19 @@ def _backwards(slots: Slots) -> Solution | None:
 _EDIT = ("spelling",)
 
 
-def _kind(name: str, intent: str, templates: tuple[str, ...], solve: object, weight: float = 1.0,
-          draw: object = _word) -> Kind:
-    return Kind("string edits", "Editing", intent, "text editing", _EDIT, templates, draw, solve, weight,  # type: ignore[arg-type]
-                name=name)
+def _kind(name: str, intent: str, templates: tuple[str, ...], solve: object, weight: float = 1.0, draw: object = _word) -> Kind:
+    return Kind(
+        "string edits",
+        "Editing",
+        intent,
+        "text editing",
+        _EDIT,
+        templates,
+        draw,
+        solve,
+        weight,  # type: ignore[arg-type]
+        name=name,
+    )
 
 
 def _draw_two(rng: Random) -> Slots:
@@ -119,8 +143,13 @@ def _draw_two(rng: Random) -> Slots:
 
 
 def _python(key: str, level: int, *wrong: str) -> Solution:
-    return Solution(key, ("It gives {key}", "The value is {key}", "{key}"), _value_is(key), level,
-                    tuple(dict.fromkeys(one for one in wrong if one != key)))
+    return Solution(
+        key,
+        ("It gives {key}", "The value is {key}", "{key}"),
+        _value_is(key),
+        level,
+        tuple(dict.fromkeys(one for one in wrong if one != key)),
+    )
 
 
 def _value_is(key: str):  # noqa: ANN202 - the type of `holds`
@@ -165,10 +194,24 @@ def _python_bool(slots: Slots) -> Solution | None:
 
 
 def _code(name: str, call: str, solve: object, draw: object, weight: float = 1.0) -> Kind:
-    templates = (f"What does the Python expression {call} give?", f"Evaluate in Python: {call}",
-                 f"What is printed by print({call})?", f"In Python, what is {call}?")
-    return Kind("python", "Coding & Debugging", "evaluate a Python expression", "code reading", ("python", "expressions"),
-                templates, draw, solve, weight, name=name)  # type: ignore[arg-type]
+    templates = (
+        f"What does the Python expression {call} give?",
+        f"Evaluate in Python: {call}",
+        f"What is printed by print({call})?",
+        f"In Python, what is {call}?",
+    )
+    return Kind(
+        "python",
+        "Coding & Debugging",
+        "evaluate a Python expression",
+        "code reading",
+        ("python", "expressions"),
+        templates,
+        draw,
+        solve,
+        weight,
+        name=name,
+    )  # type: ignore[arg-type]
 
 
 def _draw_three(rng: Random) -> Slots:
@@ -181,38 +224,110 @@ def _draw_index(rng: Random) -> Slots:
 
 
 EDITS = (
-    _kind("first letter", "find the first letter of a word", (
-        'What is the first letter of "{word}"?', "Give me the first letter of {word}.", "With which letter does {word} begin?",
-    ), lambda slots: _letter(slots, last=False), 0.7),
-    _kind("last letter", "find the last letter of a word", (
-        'What is the last letter of "{word}"?', "Give me the last letter of {word}.", "With which letter does {word} end?",
-    ), lambda slots: _letter(slots, last=True), 0.7),
-    _kind("spell", "spell a word", (
-        'Spell "{word}" with hyphens between the letters.', "Write {word} letter by letter with hyphens.", "Spell out {word} with hyphens.",
-    ), _spell),
-    _kind("upper", "write a word in capitals", (
-        'Write "{word}" in capital letters.', "Make {word} uppercase.", "Put the word {word} in capitals.",
-    ), _upper),
-    _kind("reverse", "reverse the letters of a word", (
-        'Write "{word}" backwards.', "Reverse the letters of {word}.",
-    ), _reverse, 0.6),
-    _kind("plural", "form a plural", (
-        'What is the plural of "{word}"?', "Give the plural of {word}.", "One {word}, two what?",
-    ), _plural),
-    _kind("letters", "count the letters of a word", (
-        'How many letters does "{word}" have?', "Count the letters in {word}.",
-    ), _letters, 0.7),
-    _kind("has letter", "look for a letter in a word", (
-        'Does "{word}" contain the letter {letter}?', "Is there a letter {letter} in the word {word}?",
-    ), _has_letter, 0.6, _draw_has),
-    _kind("backwards", "reverse the order of words", (
-        "Write these words in reverse order: {words}", "Say these words back to front: {words}",
-    ), _backwards, 0.8, _draw_mixed_up),
+    _kind(
+        "first letter",
+        "find the first letter of a word",
+        (
+            'What is the first letter of "{word}"?',
+            "Give me the first letter of {word}.",
+            "With which letter does {word} begin?",
+        ),
+        lambda slots: _letter(slots, last=False),
+        0.7,
+    ),
+    _kind(
+        "last letter",
+        "find the last letter of a word",
+        (
+            'What is the last letter of "{word}"?',
+            "Give me the last letter of {word}.",
+            "With which letter does {word} end?",
+        ),
+        lambda slots: _letter(slots, last=True),
+        0.7,
+    ),
+    _kind(
+        "spell",
+        "spell a word",
+        (
+            'Spell "{word}" with hyphens between the letters.',
+            "Write {word} letter by letter with hyphens.",
+            "Spell out {word} with hyphens.",
+        ),
+        _spell,
+    ),
+    _kind(
+        "upper",
+        "write a word in capitals",
+        (
+            'Write "{word}" in capital letters.',
+            "Make {word} uppercase.",
+            "Put the word {word} in capitals.",
+        ),
+        _upper,
+    ),
+    _kind(
+        "reverse",
+        "reverse the letters of a word",
+        (
+            'Write "{word}" backwards.',
+            "Reverse the letters of {word}.",
+        ),
+        _reverse,
+        0.6,
+    ),
+    _kind(
+        "plural",
+        "form a plural",
+        (
+            'What is the plural of "{word}"?',
+            "Give the plural of {word}.",
+            "One {word}, two what?",
+        ),
+        _plural,
+    ),
+    _kind(
+        "letters",
+        "count the letters of a word",
+        (
+            'How many letters does "{word}" have?',
+            "Count the letters in {word}.",
+        ),
+        _letters,
+        0.7,
+    ),
+    _kind(
+        "has letter",
+        "look for a letter in a word",
+        (
+            'Does "{word}" contain the letter {letter}?',
+            "Is there a letter {letter} in the word {word}?",
+        ),
+        _has_letter,
+        0.6,
+        _draw_has,
+    ),
+    _kind(
+        "backwards",
+        "reverse the order of words",
+        (
+            "Write these words in reverse order: {words}",
+            "Say these words back to front: {words}",
+        ),
+        _backwards,
+        0.8,
+        _draw_mixed_up,
+    ),
 )
 PYTHON = (
     _code("sum", "{a} + {b}", lambda slots: _python_sum(slots, "+"), _draw_two),
-    _code("difference", "{a} - {b}", lambda slots: _python_sum(slots, "-"),
-          lambda rng: dict(zip("ab", map(str, sorted(rng.sample(range(1, 20), 2), reverse=True)), strict=True)), 0.7),
+    _code(
+        "difference",
+        "{a} - {b}",
+        lambda slots: _python_sum(slots, "-"),
+        lambda rng: dict(zip("ab", map(str, sorted(rng.sample(range(1, 20), 2), reverse=True)), strict=True)),
+        0.7,
+    ),
     _code("product", "{a} * {b}", lambda slots: _python_sum(slots, "*"), _draw_two, 0.8),
     _code("length", "len('{word}')", _python_len, _word),
     _code("upper", "'{word}'.upper()", _python_upper, _word),
