@@ -32,11 +32,12 @@ rect.s0,i.s0{fill:var(--one);background:var(--one);opacity:.7}rect.s1,i.s1{fill:
 .row{display:grid;grid-template-columns:minmax(4.5rem,9rem) 1fr minmax(0,45%);gap:.5rem;align-items:center;margin:.25rem 0}
 .name{overflow-wrap:anywhere;font-size:.9rem}.track{background:var(--card);height:.9rem}
 .track i{display:block;height:100%;background:var(--one)}
+@media(max-width:36rem){.row{grid-template-columns:1fr;gap:.1rem;margin:.6rem 0}}
 .pair{border:1px solid var(--line);border-radius:.5rem;margin:.8rem 0;padding:.2rem .8rem}
 .sides{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,16rem),1fr));gap:.8rem}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--card);border-radius:.4rem;padding:.6rem;font-size:.85rem;margin:.3rem 0}
 .table{overflow-x:auto}table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nums}
-td,th{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:right}td:first-child,th:first-child{text-align:left}
+td,th{padding:.25rem .4rem;border-bottom:1px solid var(--line);text-align:right}td:first-child,th:first-child{text-align:left}
 """
 SHOWN = 2000  # characters of a text in a sample
 
