@@ -177,7 +177,7 @@ class VllmEngine:
 
     async def _submit(self, prompt_ids: list[int], params: object) -> Output:
         if self._death is not None:
-            raise EngineDead(f"the engine of {self.model} has died") from self._death
+            raise self._dead()
         loop = asyncio.get_running_loop()
         request = _Request(prompt_ids, params, loop, loop.create_future())
         self._inbox.put(request)
@@ -195,7 +195,7 @@ class VllmEngine:
                 self._answer([(waiting.pop(output.request_id), output) for output in finished])
         except BaseException as death:
             self._death = death
-            self._fail(waiting, death)
+            self._fail(waiting)
 
     def _admit(self, waiting: dict[str, _Request]) -> bool:
         """Take in what has been asked; sleep if there is nothing to do. False when it is time to stop."""
@@ -212,16 +212,21 @@ class VllmEngine:
                 waiting[name] = request
         return True
 
+    def _dead(self) -> EngineDead:
+        error = EngineDead(f"the engine of {self.model} has died: {type(self._death).__name__}: {self._death}")
+        error.__cause__ = self._death
+        return error
+
     def _answer(self, done: list[tuple[_Request, Output]]) -> None:
         for loop, group in itertools.groupby(done, key=lambda pair: pair[0].loop):  # one wake-up for a whole step
             loop.call_soon_threadsafe(_resolve, [(request.future, output) for request, output in group])
 
-    def _fail(self, waiting: dict[str, _Request], death: BaseException) -> None:
+    def _fail(self, waiting: dict[str, _Request]) -> None:
         while not self._inbox.empty():
             if (request := self._inbox.get()) is not None:
                 waiting[str(next(self._names))] = request
         for request in waiting.values():
-            request.loop.call_soon_threadsafe(_raise, request.future, EngineDead(f"{type(death).__name__}: {death}"))
+            request.loop.call_soon_threadsafe(_raise, request.future, self._dead())
 
 
 def _resolve(pairs: list[tuple[asyncio.Future, Output]]) -> None:
