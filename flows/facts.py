@@ -66,14 +66,19 @@ class Facts:
         return order_report(self.scores) if told.height else None
 
 
-def read(folder: Path) -> Facts:
+def manifest(folder: Path) -> RunManifest:
     """
     Raises:
         NoRun: if there is no manifest, with what to do.
     """
     if not (folder / "manifest.json").is_file():
         raise NoRun(f"{folder} holds no finished run (no manifest.json); run `rookery build` with its recipe first")
-    run = RunManifest.model_validate_json((folder / "manifest.json").read_text(encoding="utf-8"))
+    return RunManifest.model_validate_json((folder / "manifest.json").read_text(encoding="utf-8"))
+
+
+def read(folder: Path) -> Facts:
+    """All facts of a run; raises `NoRun` as `manifest` does."""
+    run = manifest(folder)
     text = (folder / "recipe.yaml").read_text(encoding="utf-8")
     paths = [folder / "stages" / name for name in run.stages]
     stages = [StageManifest.model_validate_json((path / "manifest.json").read_text(encoding="utf-8")) for path in paths]

@@ -90,6 +90,9 @@ class Patience:
     longest_wait_seconds: float = 60.0
 
 
+PATIENCE = Patience()
+
+
 def publish(
     folder: Path,
     repo: str,
@@ -98,7 +101,7 @@ def publish(
     api: HfApi,
     private: bool = True,
     dry_run: bool = False,
-    patience: Patience = Patience(),
+    patience: Patience = PATIENCE,
 ) -> Release:
     """Make the dataset repository hold what the folder holds, in one commit, and tag it.
 

@@ -9,7 +9,7 @@ from rookery.filters.reward import RewardModel
 from rookery.flows.engines.spec import VllmSpec
 from rookery.schemas.tables import Chat, Sampling, Turn
 
-pytestmark = pytest.mark.engine
+pytestmark = pytest.mark.proof
 
 
 def ended(name, text):
