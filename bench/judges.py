@@ -20,7 +20,7 @@ from rookery.data.world.checker import check
 from rookery.data.world.judging import replies
 from rookery.data.world.tasks import Task, draw_task, right_reply
 from rookery.filters.aspects import Aspects
-from rookery.filters.bleu import bleu_scores
+from rookery.filters.references import bleu_scores
 from rookery.filters.ensemble import ensemble
 from rookery.filters.judge import Pointwise
 from rookery.filters.pairwise import Pairwise, length_controlled, matches, order_report, win_rates

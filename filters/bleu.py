@@ -1,108 +1,89 @@
-"""BLEU against references as a cheap judge: smoothed at every order, the shortest reference, 13a tokens.
+"""BLEU as a cheap score of an answer against references, in the variant of BLEUBERI.
 
-BLEUBERI (arXiv:2505.11080, section 3) uses Hugging Face `evaluate`'s metric with `smooth=True`, which is tensorflow/nmt's
-`compute_bleu`: (matches + 1) / (possible + 1) at *every* order, unigrams too, and the brevity penalty of the *shortest*
-reference. So it is neither sacreBLEU's nor NLTK's BLEU; short strings without a word in common score about 0.2. Guards are
-ours: no reference, or a text in a script without blanks (one token a sentence), gives no score rather than a wrong one.
+Chang et al., "BLEUBERI: BLEU is a surprisingly effective reward for instruction following", arXiv:2505.11080: Hugging
+Face `evaluate`'s "bleu" with `smooth=True`, which is tensorflow/nmt's `compute_bleu` on 13a tokens, for one answer.
+Not sacreBLEU's smoothing: (matches + 1) / (possible + 1) holds for single words too, and the brevity penalty takes
+the *shortest* reference. So short strings score high without any overlap (0.2), one short reference switches the
+penalty off, and two unlike Chinese sentences, each a single token, score 0.84: `bleu` refuses text without blanks
+unless told to cut it into characters.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import reduce
-from math import exp, log
-from operator import or_
+from collections.abc import Callable, Sequence
 
-import polars as pl
-
-from ..schemas.tables import Answer, Score, conform, frame
-
-ORDERS = 4
-_UNBLANKED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
-_PUNCTUATION = re.compile(r"([\{-\~\[-\` -\&\(-\+\:-\@\/])")
-_NOT_BETWEEN_DIGITS = ((re.compile(r"([^0-9])([\.,])"), r"\1 \2 "), (re.compile(r"([\.,])([^0-9])"), r" \1 \2"))
-_DASH = re.compile(r"([0-9])(-)")
+Tokens = Callable[[str], list[str]]
+ORDER = 4
+_ENTITIES = (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
+_SPLITS = (
+    (re.compile(r"([\{-\~\[-\` -\&\(-\+\:-\@\/])"), r" \1 "),  # ASCII punctuation but . , - and the apostrophe
+    (re.compile(r"([^0-9])([\.,])"), r"\1 \2 "),
+    (re.compile(r"([\.,])([^0-9])"), r" \1 \2"),
+    (re.compile(r"([0-9])(-)"), r"\1 \2 "),
+)
 
 
-def tokens(text: str) -> list[str]:
-    """mteval-v13a, case kept."""
+def tokens_13a(text: str) -> list[str]:
+    """mteval-v13a's tokens, case kept."""
     text = text.replace("<skipped>", "").replace("-\n", "").replace("\n", " ")
-    for entity, sign in (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">")):
-        text = text.replace(entity, sign)
-    text = _PUNCTUATION.sub(r" \1 ", f" {text} ")
-    for pattern, put in _NOT_BETWEEN_DIGITS:
-        text = pattern.sub(put, text)
-    return _DASH.sub(r"\1 \2 ", text).split()
+    for entity, character in _ENTITIES:
+        text = text.replace(entity, character)
+    text = f" {text} "
+    for pattern, spaced in _SPLITS:
+        text = pattern.sub(spaced, text)
+    return text.split()
 
 
-@dataclass(frozen=True, slots=True)
-class References:
-    """The references of one prompt, counted once for all its candidates."""
-
-    shortest: int
-    counts: Counter[tuple[str, ...]]  # the most that any one reference has
-
-    @classmethod
-    def of(cls, texts: Sequence[str]) -> References:
-        """
-        Raises:
-            ValueError: without references, or if one has no token.
-        """
-        cut = [tokens(text) for text in texts]
-        if not cut or not all(cut):
-            raise ValueError(f"{len(cut)} references, of which {sum(not c for c in cut)} are empty; BLEU needs one with words")
-        return cls(min(map(len, cut)), reduce(or_, map(_ngrams, cut)))
+def characters(text: str) -> list[str]:
+    """Every character that is not blank: for languages written without blanks."""
+    return [character for character in text if not character.isspace()]
 
 
-def bleu(candidate: str, references: References) -> float:
-    """Between 0 and 1; 0 for a blank candidate alone, since smoothing leaves no precision at 0."""
-    words = tokens(candidate)
-    if not words:
-        return 0.0
-    found, possible = _ngrams(words), [max(len(words) - n, 0) for n in range(ORDERS)]
-    matched = [0] * ORDERS
-    for gram, count in (found & references.counts).items():
-        matched[len(gram) - 1] += count
-    precisions = [(m + 1) / (p + 1) for m, p in zip(matched, possible, strict=True)]
-    ratio = len(words) / references.shortest
-    brevity = 1.0 if ratio > 1 else exp(1 - 1 / ratio)
-    return brevity * exp(sum(map(log, precisions)) / ORDERS)
+def bleu_nmt_smooth(answer: str, references: Sequence[str], tokens: Tokens = tokens_13a) -> float:
+    """BLEU in (0, 1]; 0 for an answer of no tokens, as the authors' guard has it.
 
-
-def bleu_scores(
-    answers: pl.DataFrame, references: Mapping[str, Sequence[str]], *, copy: float = 0.9, min_tokens: int = 4
-) -> pl.DataFrame:
-    """Table of `Answer` and the references of each prompt id -> table of `Score` named `bleu`.
-
-    A candidate above `copy` is a reference in disguise and has no score; nor has one where references are missing, have
-    fewer than `min_tokens` tokens, or are mostly in a script without blanks.
+    Raises:
+        ValueError: without references, or with one that has no tokens: the metric divides by its length.
     """
-    conform(Answer, answers)
-    counted: dict[str, References | str] = {}
-    found = []
-    for name, prompt, text in answers.select("id", "prompt", "text").iter_rows():
-        if prompt not in counted:
-            counted[prompt] = _counted(references.get(prompt, ()), min_tokens)
-        known = counted[prompt]
-        value, why = (None, known) if isinstance(known, str) else (bleu(text or "", known), None)
-        if value is not None and value > copy:
-            value, why = None, f"a copy of a reference (BLEU {value:.3f} is above {copy})"
-        found.append(Score(name, "bleu", value, None, f"bleu_nmt_smooth of {len(references.get(prompt, ()))}", why))
-    return frame(Score, found)
+    pieces, others = tokens(answer), [tokens(reference) for reference in references]
+    if not others or not all(others):
+        raise ValueError(f"references {list(references)!r}: expected at least one, each with a token; drop the row")
+    if not pieces:
+        return 0.0
+    logs = 0.0
+    for n in range(1, ORDER + 1):
+        most: Counter[tuple[str, ...]] = Counter()
+        for other in others:
+            most |= _grams(other, n)
+        matches = sum((_grams(pieces, n) & most).values())
+        possible = max(len(pieces) - n + 1, 0)
+        logs += math.log((matches + 1) / (possible + 1)) / ORDER
+    ratio = len(pieces) / min(map(len, others))
+    penalty = 1.0 if ratio > 1 else math.exp(1 - 1 / ratio)
+    return penalty * math.exp(logs)
 
 
-def _counted(texts: Sequence[str], min_tokens: int) -> References | str:
-    whole = "".join(texts)
-    if not whole.strip() or not all(tokens(text) for text in texts):
-        return "no reference, or an empty one"
-    if len(_UNBLANKED.findall(whole)) > 0.3 * len(whole.replace(" ", "")):
-        return "the references are in a script without blanks, where a sentence is one token"
-    counted = References.of(texts)
-    return counted if counted.shortest >= min_tokens else f"a reference has {counted.shortest} tokens, fewer than {min_tokens}"
+def bleu(answer: str, references: Sequence[str], *, tokens: Tokens = tokens_13a) -> float:
+    """`bleu_nmt_smooth`, refused where words cannot be told apart.
+
+    Raises:
+        ValueError: for text whose words average over 15 characters when it is cut into words.
+    """
+    for text in (answer, *references):
+        if tokens is tokens_13a and _letters_without_blanks(text):
+            raise ValueError(f"{text[:40]!r} is written without blanks: BLEU of words means nothing, use `characters`")
+    return bleu_nmt_smooth(answer, references, tokens)
 
 
-def _ngrams(words: Sequence[str]) -> Counter[tuple[str, ...]]:
-    return Counter(tuple(words[i : i + n]) for n in range(1, ORDERS + 1) for i in range(len(words) - n + 1))
+def _letters_without_blanks(text: str) -> bool:
+    """Whether most letters are Han, kana, Thai, Lao, Khmer or Burmese."""
+    letters = [character for character in text if character.isalpha()]
+    unbroken = re.findall(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]", text)
+    return len(unbroken) > len(letters) / 2
+
+
+def _grams(pieces: list[str], n: int) -> Counter[tuple[str, ...]]:
+    return Counter(tuple(pieces[i : i + n]) for i in range(len(pieces) - n + 1))

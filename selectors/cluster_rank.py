@@ -47,9 +47,7 @@ def rank_in_clusters(groups_N: np.ndarray, scores_N: np.ndarray, budget: int, *,
     return picked(rows_K, np.asarray(scores_N, dtype=np.float64)[rows_K], reasons_K)
 
 
-def clusters_of(
-    features_ND: np.ndarray, clusters: int | None = None, *, variance: float = 0.95, seed: int = 0
-) -> np.ndarray:
+def clusters_of(features_ND: np.ndarray, clusters: int | None = None, *, variance: float = 0.95, seed: int = 0) -> np.ndarray:
     """k-means labels after PCA; k = √(n/2) unless given."""
     from sklearn.cluster import KMeans  # sentence-transformers brings scikit-learn
 

@@ -49,9 +49,7 @@ def dpp_map(
     return picked(rows, gains, "most volume beside the rows taken")
 
 
-def dpp_sample(
-    features_ND: np.ndarray, budget: int, rng: np.random.Generator, *, quality_N: np.ndarray | None = None
-) -> Picks:
+def dpp_sample(features_ND: np.ndarray, budget: int, rng: np.random.Generator, *, quality_N: np.ndarray | None = None) -> Picks:
     """Draw `budget` distinct rows from a k-DPP, in order drawn; a gain is the log of the row's chance in its draw."""
     weighted_ND = _weighted(features_ND, quality_N, budget)
     values_D, vectors_DD = np.linalg.eigh(weighted_ND.T @ weighted_ND)

@@ -42,7 +42,7 @@ class Duplicates:
         ]
 
 
-def _duplicates(like_A: np.ndarray, similarity_A: np.ndarray, published: int) -> Duplicates:
+def grouped(like_A: np.ndarray, similarity_A: np.ndarray, published: int) -> Duplicates:
     """From rows numbered with the published ones in front."""
     like_N = like_A[published:]
     inside = like_N >= published
@@ -65,7 +65,7 @@ def exact(texts: pl.Series, *, published: pl.Series | None = None) -> Duplicates
     frame = pl.DataFrame({"text": pl.concat([before, texts.cast(pl.String)])}).with_row_index("row")
     first_A = frame.select(pl.col("row").first().over("text")).to_series().to_numpy().astype(np.int64)
     like_A = np.where(first_A < np.arange(len(first_A)), first_A, -1)
-    return _duplicates(like_A, np.where(like_A < 0, np.nan, 1.0), len(before))
+    return grouped(like_A, np.where(like_A < 0, np.nan, 1.0), len(before))
 
 
 def semantic(
@@ -84,7 +84,7 @@ def semantic(
     rows = np.flatnonzero(like_A >= 0)
     a, b = all_AD[rows].astype(np.float64), all_AD[like_A[rows]].astype(np.float64)
     found_A[rows] = (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1))
-    return _duplicates(like_A, found_A, published)
+    return grouped(like_A, found_A, published)
 
 
 def minhash(
@@ -127,7 +127,7 @@ def minhash(
                 kept_in.setdefault(bucket, []).append(row)
         if progress and done % 4096 == 0:
             progress(done, len(shared))
-    return _duplicates(like_A, found_A, len(before))
+    return grouped(like_A, found_A, len(before))
 
 
 def chance(similarity: float, bands: int, width: int) -> float:
@@ -140,9 +140,7 @@ def banding(similarity: float, permutations: int, recall: float) -> tuple[int, i
     for width in range(permutations, 0, -1):
         if chance(similarity, permutations // width, width) >= recall:
             return permutations // width, width
-    raise ValueError(
-        f"recall={recall} at a similarity of {similarity} needs over {permutations} permutations: give more"
-    )
+    raise ValueError(f"recall={recall} at a similarity of {similarity} needs over {permutations} permutations: give more")
 
 
 def shingles(texts: pl.Series, words: int) -> tuple[np.ndarray, np.ndarray]:

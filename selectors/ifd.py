@@ -1,9 +1,10 @@
 """IFD, instruction-following difficulty: keep where the instruction helps little, but does help.
 
-Li et al., "Superfiltering", arXiv:2402.00530, section 2 (and "Cherry", arXiv:2308.12032): IFD = ppl(A | Q) / ppl(A) under a
-small model; rows of 1 and more (the instruction hurts: it does not belong to the answer) are discarded, the highest left
-are kept. The budget is a number of rows (the authors' code turns a rate into a count with Alpaca's 52,002 written in).
-A ratio of *losses*, as one toolkit computes under the same name, orders rows otherwise: `loss_ratio` for comparison.
+Li et al., "Superfiltering", arXiv:2402.00530, section 2 (and "Cherry", arXiv:2308.12032): IFD = ppl(A | Q) / ppl(A)
+under a small model; rows of 1 and more (the instruction hurts: it does not belong to the answer) are discarded, the
+highest left are kept. The budget is a number of rows (the authors' code turns a rate into a count with Alpaca's
+52,002 written in). A ratio of *losses*, as one toolkit computes under the same name, orders rows otherwise:
+`loss_ratio` for comparison.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """InsTag's selector: complexity first, then diversity of tags.
 
-Lu et al., "#InsTag", arXiv:2308.07074, section 4: complexity is the number of an instruction's tags; rows go from the most
-tags to the fewest, a row is taken if it brings a tag that the round has not covered, and when no row is left that does,
-a new round begins. The authors' repository does not hold the selector; the rounds follow the paper's description.
+Lu et al., "#InsTag", arXiv:2308.07074, section 4: complexity is the number of an instruction's tags; rows go from
+the most tags to the fewest, a row is taken if it brings a tag that the round has not covered, and when no row is
+left that does, a new round begins. The authors' repository does not hold the selector; the rounds follow the paper's
+description.
 """
 
 from __future__ import annotations

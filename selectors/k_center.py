@@ -51,9 +51,7 @@ def k_center(features_ND: np.ndarray, budget: int, *, progress: Progress | None 
     first_row = _outermost(features_ND, lengths_N)
     bounds_N = np.full(len(features_ND), 2.0)
     bounds_N[first_row] = nearest_N[first_row] = 3.0  # before any other
-    picks = lazy_greedy(
-        bounds_N, gains_of, accept, limit, reason="farthest from all taken", batch=512, progress=progress
-    )
+    picks = lazy_greedy(bounds_N, gains_of, accept, limit, reason="farthest from all taken", batch=512, progress=progress)
     picks.gains_K[0] = 2.0
     return picks
 
@@ -64,9 +62,7 @@ def radius(features_ND: np.ndarray, rows_K: np.ndarray) -> float:
     chosen_KD = scaled(features_ND[rows_K], lengths_N[rows_K], np.float64)
     step = max(1, BLOCK // max(1, len(rows_K)))
     parts = (slice(start, start + step) for start in range(0, len(features_ND), step))
-    return max(
-        float((1 - scaled(features_ND[p], lengths_N[p], np.float64) @ chosen_KD.T).min(axis=1).max()) for p in parts
-    )
+    return max(float((1 - scaled(features_ND[p], lengths_N[p], np.float64) @ chosen_KD.T).min(axis=1).max()) for p in parts)
 
 
 def _outermost(features_ND: np.ndarray, lengths_N: np.ndarray) -> int:

@@ -18,10 +18,8 @@ def clearest(margins_N: np.ndarray, budget: int) -> Picks:
 
 
 def closest(margins_N: np.ndarray, budget: int) -> Picks:
-    """Smallest margins first, negative ones (the judge prefers the rejected answer) before all; gains are the margins."""
-    return _ordered(
-        margins_N, budget, best_first(-np.asarray(margins_N, dtype=float)), "hard: among the smallest margins"
-    )
+    """Smallest margins first, negative ones (the judge prefers the rejected) before all; gains are the margins."""
+    return _ordered(margins_N, budget, best_first(-np.asarray(margins_N, dtype=float)), "hard: among the smallest margins")
 
 
 def implicit_gap(
@@ -37,7 +35,7 @@ def implicit_gap(
 
 
 def tails(margins_N: np.ndarray, share: float = 0.1) -> dict[str, float]:
-    """Both ends of the margins for a report: the mean of the lowest and of the highest `share`, the median, the negative."""
+    """Both ends for a report: the means of the lowest and highest `share`, the median, and how many are negative."""
     check(scores_N=np.asarray(margins_N))
     if not len(margins_N):
         return {}

@@ -72,7 +72,7 @@ def neighbours(
     queries_QD, pool_ND = unit(queries_QD), unit(pool_ND)
     asked = min(k + skip_self, len(pool_ND))
     if HAS_FAISS and asked:
-        faiss = _faiss()
+        faiss = faiss_module()
         index = _on_gpu(faiss.IndexFlatIP(pool_ND.shape[1]))
         index.add(pool_ND)
         found = list(_search(index, queries_QD, asked, progress))
@@ -96,7 +96,7 @@ def neighbours_in_cells(
     Raises:
         ModuleNotFoundError: without faiss; there is no slow stand-in for a fast method.
     """
-    faiss = _faiss()
+    faiss = faiss_module()
     queries_QD, pool_ND = unit(queries_QD), unit(pool_ND)
     dimensions, cells = pool_ND.shape[1], max(1, round(min(4 * len(pool_ND) ** 0.5, len(pool_ND) / 40)))
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dimensions), dimensions, cells, faiss.METRIC_INNER_PRODUCT)
@@ -108,14 +108,14 @@ def neighbours_in_cells(
     return _tidy(list(_search(index, queries_QD, min(k + skip_self, len(pool_ND)), progress)), k, skip_self)
 
 
-def _faiss() -> ModuleType:
+def faiss_module() -> ModuleType:
     import faiss  # half a second, so not before it is needed
 
     return faiss
 
 
 def _on_gpu(index: object) -> object:
-    faiss = _faiss()
+    faiss = faiss_module()
     if getattr(faiss, "get_num_gpus", lambda: 0)() > 0:
         return faiss.index_cpu_to_all_gpus(index)
     return index

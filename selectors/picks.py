@@ -92,9 +92,7 @@ def unusable(features_ND: np.ndarray | None = None, scores_N: np.ndarray | None 
     return reasons_N
 
 
-def check(
-    *, features_ND: np.ndarray | None = None, scores_N: np.ndarray | None = None, budget: int | None = None
-) -> None:
+def check(*, features_ND: np.ndarray | None = None, scores_N: np.ndarray | None = None, budget: int | None = None) -> None:
     """Refuse what cannot be selected from, all faults at once.
 
     Raises:
@@ -106,9 +104,7 @@ def check(
     if features_ND is not None and features_ND.ndim != 2:
         faults.append(f"features of shape {features_ND.shape}: expected one row per pool row (n, d)")
     elif features_ND is not None and scores_N is not None and len(features_ND) != len(scores_N):
-        faults.append(
-            f"{len(scores_N)} scores for {len(features_ND)} vectors: expected one each; join them by id first"
-        )
+        faults.append(f"{len(scores_N)} scores for {len(features_ND)} vectors: expected one each; join them by id first")
     if not faults:
         reasons_N = unusable(features_ND, scores_N)
         for reason in sorted(set(reasons_N) - {""}):

@@ -31,9 +31,7 @@ def within(
     quota = quotas({name: len(rows) for name, rows in rows_of.items()}, budget, shares)
     parts = [(name, select(rows_of[name], quota[name]).mapped(rows_of[name])) for name in names if quota[name]]
     entries = sorted(
-        ((rank + 0.5) / len(picks), number, rank)
-        for number, (_, picks) in enumerate(parts)
-        for rank in range(len(picks))
+        ((rank + 0.5) / len(picks), number, rank) for number, (_, picks) in enumerate(parts) for rank in range(len(picks))
     )
     reasons = np.empty(len(entries), dtype=object)
     rows, gains = np.empty(len(entries), dtype=np.int64), np.empty(len(entries))

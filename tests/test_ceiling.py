@@ -3,10 +3,10 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pools import clustered, pools
 
 from rookery.selectors import ceiling as module
 from rookery.selectors.ceiling import shadows, walk
-from rookery.tests.pools import clustered, pools
 
 
 def naive(features_ND, order, ceiling, kept=0):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pools import by_angle, clustered, pools
 
 from rookery.selectors.deita import deita, deita_relaxed, turn_scores
 from rookery.selectors.picks import Shortfall
-from rookery.tests.pools import by_angle, clustered, pools
 
 FIVE = by_angle(0, 10, 30, 60, 62)
 SQUARES = np.array([5, 4, 3, 2, 1.0]) ** 2
@@ -88,9 +88,7 @@ def test_the_ceiling_rises_until_the_budget_is_met():
 
 
 @settings(max_examples=300, deadline=None)
-@given(
-    pools(), st.none() | st.integers(0, 14), st.sampled_from([-0.5, 0.0, 0.5, 0.6, 0.8, 0.9, 1.0]), st.integers(1, 7)
-)
+@given(pools(), st.none() | st.integers(0, 14), st.sampled_from([-0.5, 0.0, 0.5, 0.6, 0.8, 0.9, 1.0]), st.integers(1, 7))
 @pytest.mark.filterwarnings("ignore::rookery.selectors.picks.Shortfall")
 def test_equals_the_naive_loop(pool, budget, ceiling, block):
     features_ND, scores_N = pool

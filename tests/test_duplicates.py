@@ -5,7 +5,9 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pools import by_angle, clustered, pools
 
+from rookery.selectors.cells import semantic_in_cells
 from rookery.selectors.duplicates import (
     banding,
     chance,
@@ -16,7 +18,6 @@ from rookery.selectors.duplicates import (
     semantic,
     shingles,
 )
-from rookery.tests.pools import by_angle, clustered, pools
 
 few_words = st.lists(st.sampled_from(["red", "cat", "sat", "mat", "dog"]), min_size=1, max_size=7).map(" ".join)
 
@@ -70,7 +71,7 @@ def test_semantic_equals_its_definition(pool, similarity, published):
     assert (np.flatnonzero(found.kept_N) + published).tolist() == kept[published:]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(few_words, min_size=1, max_size=12), st.sampled_from([0.2, 0.5, 0.8]), st.integers(1, 3))
 def test_minhash_equals_its_definition(texts, similarity, words):
     """With one hash to a band every overlap is a candidate sooner or later; Jaccard decides."""
@@ -88,15 +89,13 @@ def test_minhash_equals_its_definition(texts, similarity, words):
     assert np.flatnonzero(found.kept_N).tolist() == kept
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(few_words, min_size=1, max_size=12), st.integers(0, 12))
 def test_shards_one_after_another_give_what_the_whole_gives(texts, cut):
     whole = minhash(series(*texts), words=1, similarity=0.5, recall=1 - 1e-9, permutations=256)
     first = minhash(series(*texts[:cut]), words=1, similarity=0.5, recall=1 - 1e-9, permutations=256)
     kept = [text for text, stays in zip(texts, first.kept_N, strict=False) if stays]
-    rest = minhash(
-        series(*texts[cut:]), words=1, similarity=0.5, recall=1 - 1e-9, permutations=256, published=series(*kept)
-    )
+    rest = minhash(series(*texts[cut:]), words=1, similarity=0.5, recall=1 - 1e-9, permutations=256, published=series(*kept))
     assert whole.kept_N.tolist() == first.kept_N.tolist() + rest.kept_N.tolist()
     assert exact(series(*texts)).kept_N.sum() == len(set(texts))
 
@@ -157,3 +156,26 @@ def test_semantic_on_clusters_keeps_about_one_each():
     rng = np.random.default_rng(2)
     found = semantic(clustered(rng, 2000, 32, 50, 0.02), similarity=0.9)
     assert 48 <= found.kept_N.sum() <= 50
+
+
+@settings(max_examples=80, deadline=None)
+@given(pools(most=16), st.sampled_from([0.3, 0.7, 0.975]), st.integers(0, 5))
+def test_one_cell_is_the_exact_answer(pool, similarity, published):
+    features_ND, published = pool[0].astype(np.float32), min(published, len(pool[0]) - 1)
+    near, before = features_ND[published:], features_ND[:published]
+    whole = semantic(near, similarity=similarity + 1e-4, published_MD=before)
+    cells = semantic_in_cells(near, similarity=similarity + 1e-4, published_MD=before)
+    assert cells.kept_N.tolist() == whole.kept_N.tolist()
+    assert np.isnan(cells.similarity_N[cells.kept_N]).all()
+    assert (cells.similarity_N[~cells.kept_N] > similarity).all()
+
+
+def test_cells_drop_nothing_wrongly_and_miss_next_to_nothing():
+    rng = np.random.default_rng(0)
+    base_ND = clustered(rng, 6000, 64, 400, 0.4)
+    copies = base_ND[:2000] + 0.01 * rng.normal(size=(2000, 64))
+    features_ND = np.vstack([base_ND, copies, base_ND[:50]]).astype(np.float32)
+    whole, cells = semantic(features_ND, similarity=0.975), semantic_in_cells(features_ND, similarity=0.975)
+    assert not (~cells.kept_N & whole.kept_N).any()
+    assert (~cells.kept_N).sum() >= 0.99 * (~whole.kept_N).sum()
+    assert not cells.kept_N[-50:].any()

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pools import by_angle, clustered, pools
 
 from rookery.selectors.dpp import dpp_map, dpp_sample
 from rookery.selectors.facility_location import coverage, facility_location, facility_location_sparse, qdit
 from rookery.selectors.k_center import k_center, radius
 from rookery.selectors.near import neighbours
-from rookery.tests.pools import by_angle, clustered, pools
 
 
 def unit(features_ND):
@@ -140,9 +140,9 @@ def test_k_dpp_frequencies_follow_determinants():
     kernel_NN = weighted_ND @ weighted_ND.T
     pairs = list(combinations(range(5), 2))
     expected = np.array([np.linalg.det(kernel_NN[np.ix_(pair, pair)]) for pair in pairs])
-    draws = [tuple(sorted(dpp_sample(features_ND, 2, rng, quality_N=quality_N).rows_K)) for _ in range(8000)]
+    draws = [tuple(sorted(dpp_sample(features_ND, 2, rng, quality_N=quality_N).rows_K)) for _ in range(4000)]
     seen = np.array([draws.count(pair) for pair in pairs]) / len(draws)
-    assert np.abs(seen - expected / expected.sum()).max() < 0.02
+    assert np.abs(seen - expected / expected.sum()).max() < 0.03
 
 
 @settings(max_examples=40, deadline=None)
@@ -162,7 +162,7 @@ def test_permuting_the_pool_permutes_the_picks(seed, budget):
         lambda f, s: facility_location(f, budget),
         lambda f, s: qdit(f, s, budget),
         lambda f, s: k_center(f, budget),
-        lambda f, s: dpp_map(f, min(budget, 6)),
+        lambda f, s: dpp_map(f, min(budget, 6), quality_N=np.exp(s)),
     ):
         there = choose(features_ND, scores_N).rows_K
         assert order[choose(features_ND[order], scores_N[order]).rows_K].tolist() == there.tolist()

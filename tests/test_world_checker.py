@@ -101,6 +101,8 @@ def test_any_reply_to_a_task_of_the_world_is_judged(family, seed, reply):
     assert verdict.family == family
 
 
-@given(st.lists(st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant", "system"]), "content": st.text(max_size=50)})))
+@given(
+    st.lists(st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant", "system"]), "content": st.text(max_size=50)}))
+)
 def test_any_list_of_messages_is_judged(messages):
     check(messages)
