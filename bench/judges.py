@@ -20,10 +20,10 @@ from rookery.data.world.checker import check
 from rookery.data.world.judging import replies
 from rookery.data.world.tasks import Task, draw_task, right_reply
 from rookery.filters.aspects import Aspects
-from rookery.filters.references import bleu_scores
 from rookery.filters.ensemble import ensemble
 from rookery.filters.judge import Pointwise
 from rookery.filters.pairwise import Pairwise, length_controlled, matches, order_report, win_rates
+from rookery.filters.references import bleu_scores
 from rookery.filters.reward import RewardModel
 from rookery.flows.engines.spec import VllmSpec
 from rookery.generators.candidates import Independent
@@ -120,7 +120,7 @@ def main() -> None:
 
     written = []
     for chat, task in zip(chats, tasks, strict=True):
-        for ordinal, text in enumerate(replies(rng, task)):
+        for ordinal, text in enumerate(rng.sample(replies(rng, task), 2)):  # shuffled: or a judge of places would win
             written.append(Answer(f"{chat.id}w{ordinal}", chat.id, ordinal, text, "world", "world", "0", DRAWN, "stop", 0, 0))
     own = asyncio.run(every(Independent(k=4, temperature=1.0, max_tokens=128), chats, llm))
     pools = {"written": written, "own samples": [row for row in own if isinstance(row, Answer)]}
