@@ -79,8 +79,7 @@ def prompts_of(tree: dict, runs: Path) -> list[dict]:
     pre_query = chatter.cut().pre_query
     chats = rows(Chat, pl.read_parquet(runs / "bench/stages/01-generate-*/part-*.parquet"))
     opened = [
-        {"ids": chatter.user_ids([]), "seed": chat.sampling.seed, "temperature": 1.0, "max_tokens": 128, "stop": stop}
-        for chat in chats
+        {"text": pre_query, "seed": chat.sampling.seed, "temperature": 1.0, "max_tokens": 128, "stop": stop} for chat in chats
     ]
     kept = rows(Chat, pl.read_parquet(runs / "bench/stages/02-clean-*/part-*.parquet"))
     asked = [
