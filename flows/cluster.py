@@ -152,7 +152,8 @@ class Pool:
             num_gpus=spec.gpus(),
             max_restarts=RESTARTS,
             max_concurrency=4096,
-            runtime_env={"env_vars": for_actors()},
+            # Ray would give an actor one thread, whatever it asked for, if this were not set.
+            runtime_env={"env_vars": {**for_actors(), "OMP_NUM_THREADS": str(max(1, int(cpus)))}},
         )
         self.actors = [remote.remote(spec) for _ in range(spec.actors)]
         self._about: tuple[str, str] | None = None
@@ -236,8 +237,10 @@ class Fleet:
             )
 
     def _cpus(self, spec: AnySpec) -> float:
+        """An engine's share of the CPUs; one is enough for an engine that computes elsewhere."""
         if spec.cpus is not None:
             return spec.cpus
-        actors = sum(each.actors for each in self._specs.values())
-        share = ray.cluster_resources().get("CPU", 1.0) / actors
-        return min(1.0, int(share * 100) / 100)
+        share = ray.cluster_resources().get("CPU", 1.0) / sum(each.actors for each in self._specs.values())
+        if not spec.computes_on_cpu():
+            share = min(1.0, share)
+        return float(int(share)) if share >= 1.0 else int(share * 100) / 100

@@ -21,6 +21,7 @@ QUIET = {
     "PREFECT_LOGGING_LEVEL": "ERROR",
     "PREFECT_CLI_PROMPT": "false",
     "RAY_DEDUP_LOGS": "1",
+    "RAY_worker_niceness": "0",  # Ray's 15 puts an engine behind its own driver on a machine that they share
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the coming default: leave CUDA_VISIBLE_DEVICES of CPU actors alone
     "VLLM_LOGGING_LEVEL": "ERROR",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",

@@ -32,7 +32,7 @@ class Spec(BaseModel):
 
     actors: int = Field(1, ge=1, description="engines of this kind side by side")
     in_flight: int = Field(256, ge=1, description="rows that one engine works on at once")
-    cpus: float | None = Field(None, gt=0, description="CPUs of one engine; default: its share of the machine, at most 1")
+    cpus: float | None = Field(None, gt=0, description="CPUs of one engine; default: its share of the machine")
 
     @property
     @abstractmethod
@@ -58,6 +58,10 @@ class Spec(BaseModel):
     def gpus(self) -> float:
         """GPUs of one engine."""
         return 0.0
+
+    def computes_on_cpu(self) -> bool:
+        """Whether the engine itself uses all the CPUs that it gets."""
+        return False
 
 
 class VllmSpec(Spec):
@@ -87,6 +91,9 @@ class VllmSpec(Spec):
         if not _cuda():
             return 0.0
         return float(self.tensor_parallel) if self.gpu_share > 0.5 else round(self.gpu_share, 2)
+
+    def computes_on_cpu(self) -> bool:
+        return not _cuda()
 
     def engine_args(self) -> dict[str, object]:
         """Keyword arguments of vLLM's `EngineArgs`."""
