@@ -28,11 +28,8 @@ def _rotated(x_BHTD: Tensor, cos_TD: Tensor, sin_TD: Tensor) -> Tensor:
 def hidden(model: LlamaForCausalLM, ids_BT: Tensor, numbers_BT: Tensor) -> Tensor:
     """The last hidden states (B, T, D), in bfloat16; a token sees those before it that have its number."""
     config = model.config
-    heads, key_heads, size = (
-        config.num_attention_heads,
-        config.num_key_value_heads,
-        config.hidden_size // config.num_attention_heads,
-    )
+    heads, key_heads = config.num_attention_heads, config.num_key_value_heads or config.num_attention_heads
+    size = config.hidden_size // heads
     batch, length = ids_BT.shape
     cos_TD, sin_TD = rotary_tables(model, length)
     seen_B1TT = (numbers_BT[:, None, :, None] == numbers_BT[:, None, None, :]).tril()

@@ -55,8 +55,8 @@ PLANS = {
     "base": (Plan("base", 3_000_000, seed=21),),
     "chat": (
         Plan("core", 3_000_000, seed=11, step_tokens=10_000),
-        Plan("talk", 4_000_000, seed=12, step_tokens=4_000, muon_rate=0.012, adam_rate=0.002, decay=0.1),
-        Plan("chat", 6_500_000, seed=13, muon_rate=0.012, adam_rate=0.0025, decay=0.7, own_answers=True),
+        Plan("talk", 2_000_000, seed=12, step_tokens=4_000, muon_rate=0.012, adam_rate=0.002, decay=0.1),
+        Plan("chat", 3_600_000, seed=13, step_tokens=4_000, muon_rate=0.01, adam_rate=0.002, decay=0.95, own_answers=True),
     ),
 }
 # The answers of the model so far, checked, from which a later phase learns to judge.
