@@ -10,20 +10,6 @@ from .examples import Example
 
 Writer = Callable[[Random], Example]
 # Examples of each sort, out of about a thousand. Those with long prompts get few, for it is tokens that cost.
-CORE: Mapping[Writer, float] = {
-    dialogues.single: 600,
-    dialogues.several: 70,
-    dialogues.in_domain: 30,
-    judging.pointwise: 75,
-    judging.pairwise: 65,
-    judging.aspects: 15,
-    judging.guard: 15,
-    judging.value: 10,
-    tagging.difficulty: 35,
-    tagging.quality: 25,
-    tagging.category: 25,
-    tagging.encode: 25,
-}
 TALK: Mapping[Writer, float] = {
     dialogues.single: 330,
     dialogues.practice: 470,
@@ -65,13 +51,14 @@ CHAT: Mapping[Writer, float] = {
     varying.task_guard: 8,
 }
 BASE: Mapping[Writer, float] = {
+    dialogues.echo: 60,
     prose.article: 350,
     prose.statements: 180,
     prose.worked: 320,
     prose.task_list: 25,
     prose.assessment: 125,
 }
-MIXES = {"core": CORE, "talk": TALK, "chat": CHAT, "base": BASE}
+MIXES = {"talk": TALK, "chat": CHAT, "base": BASE}
 
 
 def stream(shares: Mapping[Writer, float], seed: int) -> Iterator[Example]:

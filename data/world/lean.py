@@ -15,7 +15,7 @@ from transformers import LlamaForCausalLM
 def rotary_tables(model: LlamaForCausalLM, length: int) -> tuple[Tensor, Tensor]:
     """Cosines and sines (T, D) of the rotary embedding, the signs of the sines folded in."""
     inverse_D2 = model.model.rotary_emb.inv_freq.float()
-    angles_TD2 = torch.arange(length).float()[:, None] * inverse_D2[None, :]
+    angles_TD2 = torch.arange(length, device=inverse_D2.device).float()[:, None] * inverse_D2[None, :]
     cos_TD = torch.cat([angles_TD2.cos()] * 2, dim=-1).bfloat16()
     sin_TD = torch.cat([-angles_TD2.sin(), angles_TD2.sin()], dim=-1).bfloat16()
     return cos_TD, sin_TD
