@@ -15,7 +15,7 @@ from transformers import LlamaForCausalLM
 def rotary_tables(model: LlamaForCausalLM, length: int) -> tuple[Tensor, Tensor]:
     """Cosines and sines (T, D) of the rotary embedding, the signs of the sines folded in."""
     inverse_D2 = model.model.rotary_emb.inv_freq.float()
-    angles_TD2 = torch.arange(length).float()[:, None] * inverse_D2[None, :]
+    angles_TD2 = torch.arange(length, device=inverse_D2.device).float()[:, None] * inverse_D2[None, :]
     cos_TD = torch.cat([angles_TD2.cos()] * 2, dim=-1).bfloat16()
     sin_TD = torch.cat([-angles_TD2.sin(), angles_TD2.sin()], dim=-1).bfloat16()
     return cos_TD, sin_TD
@@ -28,11 +28,8 @@ def _rotated(x_BHTD: Tensor, cos_TD: Tensor, sin_TD: Tensor) -> Tensor:
 def hidden(model: LlamaForCausalLM, ids_BT: Tensor, numbers_BT: Tensor) -> Tensor:
     """The last hidden states (B, T, D), in bfloat16; a token sees those before it that have its number."""
     config = model.config
-    heads, key_heads, size = (
-        config.num_attention_heads,
-        config.num_key_value_heads,
-        config.hidden_size // config.num_attention_heads,
-    )
+    heads, key_heads = config.num_attention_heads, config.num_key_value_heads or config.num_attention_heads
+    size = config.hidden_size // heads
     batch, length = ids_BT.shape
     cos_TD, sin_TD = rotary_tables(model, length)
     seen_B1TT = (numbers_BT[:, None, :, None] == numbers_BT[:, None, None, :]).tril()

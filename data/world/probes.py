@@ -31,14 +31,14 @@ class Probe:
         self, texts: Sequence[str], temperature: float, samples: int = 1, tokens: int = 256, seed: int = 0
     ) -> list[list[str]]:
         """`samples` continuations of each text."""
-        from vllm import SamplingParams
+        from vllm import SamplingParams, TokensPrompt
 
         wanted = [
             SamplingParams(n=samples, temperature=temperature, max_tokens=tokens, seed=seed + i if temperature else None)
             for i in range(len(texts))
         ]
         tokenizer = self.llm.get_tokenizer()
-        prompts = [{"prompt_token_ids": tokenizer.encode(text, add_special_tokens=False)} for text in texts]
+        prompts = [TokensPrompt(prompt_token_ids=tokenizer.encode(text, add_special_tokens=False)) for text in texts]
         found = self.llm.generate(prompts, wanted, use_tqdm=False)
         return [[one.text for one in reply.outputs] for reply in found]
 
@@ -53,16 +53,17 @@ class Probe:
 
     def choose(self, prompts: Sequence[str], options: str) -> list[list[float]]:
         """The probability of each one-letter option at the first position of the reply."""
-        from vllm import SamplingParams
+        from vllm import SamplingParams, TokensPrompt
 
         tokenizer = self.llm.get_tokenizer()
         option_ids = [tokenizer.encode(option, add_special_tokens=False)[0] for option in options]
         texts = [rendered([{"role": "user", "content": one}]) for one in prompts]
-        ids = [{"prompt_token_ids": tokenizer.encode(text, add_special_tokens=False)} for text in texts]
+        ids = [TokensPrompt(prompt_token_ids=tokenizer.encode(text, add_special_tokens=False)) for text in texts]
         found = self.llm.generate(ids, SamplingParams(temperature=0, max_tokens=1, logprobs=20), use_tqdm=False)
         rows = []
         for reply in found:
-            seen = reply.outputs[0].logprobs[0]
+            logprobs = reply.outputs[0].logprobs
+            seen = logprobs[0] if logprobs else {}
             chances = [math.exp(seen[one].logprob) if one in seen else 1e-9 for one in option_ids]
             rows.append([chance / sum(chances) for chance in chances])
         return rows

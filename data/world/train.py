@@ -32,7 +32,8 @@ from .lean import hidden
 from .own import Answers
 from .tokenizer import CONTEXT_TOKENS, VOCABULARY, load_tokenizer, train_tokenizer
 
-WORKERS = 2
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+WORKERS = 1 if DEVICE == "cuda" else 2
 DEMO = Path(__file__).resolve().parents[1] / "demo"
 # A reply of one token teaches little beside a sentence, so a verdict weighs more.
 WEIGHTS = {"pointwise": 4.0, "pairwise": 4.0, "aspects": 3.0, "guard": 3.0, "value": 3.0}
@@ -44,20 +45,16 @@ class Plan:
     tokens: int
     seed: int
     own_answers: bool = False
-    step_tokens: int = 6_000
-    muon_rate: float = 0.02
-    adam_rate: float = 0.004
+    step_tokens: int = 4_000
+    muon_rate: float = 0.012
+    adam_rate: float = 0.002
     warmup: float = 0.02
     decay: float = 0.35  # the last part of the run, over which the rates fall linearly to a hundredth
 
 
 PLANS = {
-    "base": (Plan("base", 3_000_000, seed=21),),
-    "chat": (
-        Plan("core", 3_000_000, seed=11, step_tokens=10_000),
-        Plan("talk", 4_000_000, seed=12, step_tokens=4_000, muon_rate=0.012, adam_rate=0.002, decay=0.1),
-        Plan("chat", 6_500_000, seed=13, muon_rate=0.012, adam_rate=0.0025, decay=0.7, own_answers=True),
-    ),
+    "base": (Plan("base", 2_000_000, seed=21),),
+    "chat": (Plan("talk", 8_000_000, seed=12), Plan("chat", 6_000_000, seed=13, muon_rate=0.01, decay=0.95, own_answers=True)),
 }
 # The answers of the model so far, checked, from which a later phase learns to judge.
 ANSWERS = Path("runs/world/answers.jsonl")
@@ -157,6 +154,7 @@ def train(rank: int, start: Path | None, plan: Plan, folder: Path, answers: Path
     distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=WORKERS)
     tokenizer = load_tokenizer(DEMO / "chat")
     model = fresh_model() if start is None else LlamaForCausalLM.from_pretrained(start, dtype=torch.float32)
+    model.to(DEVICE)
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     own = matrices[rank::WORKERS]
@@ -171,7 +169,7 @@ def train(rank: int, start: Path | None, plan: Plan, folder: Path, answers: Path
         for group in adam.param_groups:
             group["lr"] = plan.adam_rate * scale
         part = slice(rank, None, WORKERS)
-        loss = summed_loss(model, ids_BT[part], weights_BT[part], numbers_BT[part]) / weights_BT.sum()
+        loss = summed_loss(model, *(one[part].to(DEVICE) for one in (ids_BT, weights_BT, numbers_BT))) / float(weights_BT.sum())
         loss.backward()
         share_gradients(model)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -207,7 +205,9 @@ def share_gradients(model: LlamaForCausalLM) -> None:
 @torch.no_grad()
 def share_matrices(matrices: list[torch.nn.Parameter], rank: int) -> None:
     """Each worker has stepped its own matrices; here all get all."""
-    mine = [one.flatten() if number % WORKERS == rank else torch.zeros(one.numel()) for number, one in enumerate(matrices)]
+    mine = [
+        one.flatten() if number % WORKERS == rank else torch.zeros_like(one).flatten() for number, one in enumerate(matrices)
+    ]
     gathered = torch.cat(mine)
     distributed.all_reduce(gathered)
     for one, value in zip(matrices, gathered.split([one.numel() for one in matrices]), strict=True):
