@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import sys
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import NoReturn, Self, TypeVar
 
 import ray
 from ray.actor import ActorHandle
@@ -50,6 +52,13 @@ def reason_of(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
 
 
+def exit_with(death: EngineDead) -> NoReturn:
+    """End this process as a crash does, after saying why where Ray's log of the worker will hold it."""
+    traceback.print_exception(death, file=sys.stderr)
+    sys.stderr.flush()
+    os._exit(1)
+
+
 class Worker:
     """An engine, and rows running through it. A plain class: Ray is put around it below."""
 
@@ -75,8 +84,8 @@ class Worker:
         async with self._room:
             try:
                 return row.id, list(await step(row, self.llm, *others))
-            except EngineDead:
-                os._exit(1)
+            except EngineDead as death:
+                exit_with(death)
             except Died:
                 raise  # another engine of this step died: the unit runs again
             except Exception as error:  # a row that the method cannot digest costs itself alone, and says why
@@ -98,8 +107,8 @@ class Worker:
     async def _ask(self, answer: Awaitable[T]) -> T:
         try:
             return await answer
-        except EngineDead:
-            os._exit(1)
+        except EngineDead as death:
+            exit_with(death)
 
 
 class Remote:

@@ -42,17 +42,29 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Spent:
+    """What some rows have cost."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(*map(sum, zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Journal:
     """Appends finished rows. The kernel has a line once it is written: killing the process loses none."""
 
     file: int
     path: Path
 
-    def append(self, done: Sequence[tuple[str, Sequence[Row]]]) -> None:
-        """One line for each input row: checksum, then what the row became."""
+    def append(self, done: Sequence[tuple[str, Sequence[Row]]], spent: Spent) -> None:
+        """One line for each input row, and one for what they cost: checksum, then the entry."""
+        entries = [{"id": name, "rows": [(type(row).__name__, dataclasses.asdict(row)) for row in rows]} for name, rows in done]
         lines = []
-        for name, rows in done:
-            entry = {"id": name, "rows": [(type(row).__name__, dataclasses.asdict(row)) for row in rows]}
+        for entry in (*entries, {"spent": dataclasses.astuple(spent)}):
             body = json.dumps(entry, ensure_ascii=True, separators=(",", ":")).encode()
             lines.append(f"{zlib.crc32(body):08x} ".encode() + body + b"\n")
         with disk_errors(self.path):
@@ -103,21 +115,27 @@ def sync_folder(path: Path) -> None:
         os.close(folder)
 
 
-def read_journal(path: Path) -> dict[str, list[Row]]:
-    """Finished rows of a stage that was cut short: id of the input row -> what it became. A torn last line is cut away."""
-    if not path.is_file():
-        return {}
+def read_journal(path: Path) -> tuple[dict[str, list[Row]], Spent]:
+    """Finished rows of a stage that was cut short (id of the input row -> what it became), and their cost.
+
+    A torn last line is cut away.
+    """
     done: dict[str, list[Row]] = {}
-    whole = 0
+    spent, whole = Spent(), 0
+    if not path.is_file():
+        return done, spent
     with path.open("rb") as file:
         for line in file:
             if not (line.endswith(b"\n") and line[:8] == f"{zlib.crc32(line[9:-1]):08x}".encode()):
                 break
             whole += len(line)
             entry = json.loads(line[9:])
-            done[entry["id"]] = [builder(_BY_NAME[name])(values) for name, values in entry["rows"]]
+            if "spent" in entry:
+                spent += Spent(*entry["spent"])
+            else:
+                done[entry["id"]] = [builder(_BY_NAME[name])(values) for name, values in entry["rows"]]
     os.truncate(path, whole)
-    return done
+    return done, spent
 
 
 _BY_NAME = {table.__name__: table for table in TABLES}

@@ -32,6 +32,7 @@ class Meter:
     tokens_in: int = 0
     tokens_out: int = 0
     _began: float = field(default_factory=time.monotonic)
+    _lapped: float = field(default_factory=time.monotonic)
     _said: float = 0.0
     _told: float = 0.0
     _bar: Progress | None = None
@@ -66,7 +67,7 @@ class Meter:
 
     def engines_are_up(self) -> None:
         """From here on it is work that takes the time."""
-        self._began = time.monotonic()
+        self._began = self._lapped = time.monotonic()
 
     def add(self, rows: int, tokens_in: int, tokens_out: int) -> None:
         """Some rows are finished."""
@@ -83,10 +84,10 @@ class Meter:
             self._told = now
             update_progress_artifact(self._artifact, progress=100.0 * self.done / max(1, self.rows))
 
-    @property
-    def seconds(self) -> float:
-        """Seconds since the stage began."""
-        return time.monotonic() - self._began
+    def lap(self) -> float:
+        """Seconds of work since the last time this was asked."""
+        before, self._lapped = self._lapped, time.monotonic()
+        return self._lapped - before
 
     def _speed(self, now: float) -> str:
         return f"{self.tokens_out / max(1e-9, now - self._began):,.0f} tokens/s"

@@ -29,7 +29,7 @@ from ..schemas.step import Step
 from ..schemas.tables import Drop, Row, conform, rows
 from .cluster import Fleet
 from .dispatch import Dispatcher
-from .durable import Journal, StoreError
+from .durable import Journal, Spent, StoreError
 from .progress import Meter
 from .recipe import Recipe, engines_of
 from .store import RunFolder, StageFolder
@@ -49,7 +49,6 @@ class Line:
     finished: list[tuple[StageFolder, StageManifest]] = field(default_factory=list)
     reused: dict[str, str] = field(default_factory=dict)
     _number: int = 0
-    _spreads: int = 0
 
     def spread(self, name: str, step: Step, table: pl.DataFrame) -> Tables:
         """Run a step over a table on the step's engines."""
@@ -63,8 +62,7 @@ class Line:
             "input": content(table),
             "shard_rows": self.recipe.shard_rows,
         }
-        self.fleet.release(keep=self._engines_from_here().__contains__)
-        self._spreads += 1
+        self.fleet.release(keep=self._engines_from(step).__contains__)
         stage = self._open(name, made_from)
         work = Work(name, step, conform(step.consumes, table), stage, self.recipe.shard_rows, self.fleet, self.console)
         if (manifest := stage.manifest()) is None:
@@ -101,9 +99,10 @@ class Line:
         self._number += 1
         return self.folder.stage(self._number, name, digest(made_from))
 
-    def _engines_from_here(self) -> set[str]:
-        """Engines that this stage or a later one names: the others may end."""
-        return {engine for step in list(self.recipe.steps())[self._spreads :] for engine in engines_of(step)}
+    def _engines_from(self, step: Step) -> set[str]:
+        """Engines that this step or a later one names: the others may end. A step that runs in rounds is known by equality."""
+        steps = list(self.recipe.steps())
+        return {engine for later in steps[steps.index(step) if step in steps else 0 :] for engine in engines_of(later)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,7 @@ def _spread(work: Work, made_from: dict) -> tuple[StageManifest, str]:
     """Do what is not done yet, part by part, and write the manifest. Safe to run again at any time."""
     stage = work.stage
     pending = {part: shard for part, shard in work.shards() if not stage.committed(part)}
-    journaled = stage.journaled()
+    journaled, spent = stage.journaled()
     fresh = [shard.filter(~pl.col("id").is_in(list(journaled))) for shard in pending.values()]
     todo = rows(work.step.consumes, pl.concat(fresh)) if fresh else []
     height = work.table.height
@@ -143,7 +142,7 @@ def _spread(work: Work, made_from: dict) -> tuple[StageManifest, str]:
         work.console.print(f"{work.name}: {reuse} rows are there from an earlier run, {len(todo)} to do")
 
     with stage.journal() as journal, Meter(work.name, height, work.console, done=height - len(todo)) as meter:
-        collector = _Collector(work, pending, journaled, journal, meter)
+        collector = _Collector(work, pending, journaled, journal, meter, spent)
         collector.commit_whole()
         if todo:
             names = engines_of(work.step)
@@ -161,9 +160,15 @@ class _Collector:
     """Takes finished rows in any order, journals them, and commits a part when all its rows are there, in their order."""
 
     def __init__(
-        self, work: Work, pending: dict[int, pl.DataFrame], journaled: dict[str, list[Row]], journal: Journal, meter: Meter
+        self,
+        work: Work,
+        pending: dict[int, pl.DataFrame],
+        journaled: dict[str, list[Row]],
+        journal: Journal,
+        meter: Meter,
+        spent: Spent,
     ) -> None:
-        self._work, self._journal, self._meter = work, journal, meter
+        self._work, self._journal, self._meter, self._spent = work, journal, meter, spent
         self._done = journaled
         self._ids = {part: shard["id"].to_list() for part, shard in pending.items()}
         self._part = {name: part for part, ids in self._ids.items() for name in ids}
@@ -171,7 +176,9 @@ class _Collector:
 
     def take(self, done: list[tuple[str, list[Row]]], tokens_in: int, tokens_out: int) -> None:
         """Journal what is finished; commit the parts that are whole."""
-        self._journal.append(done)
+        cost = Spent(tokens_in, tokens_out, self._meter.lap())
+        self._journal.append(done, cost)
+        self._spent += cost
         self._meter.add(len(done), tokens_in, tokens_out)
         for name, made in done:
             self._done[name] = made
@@ -199,9 +206,9 @@ class _Collector:
             rows_in=work.table.height,
             rows_out={kind.__name__: made[kind].height for kind in kinds},
             dropped=dict(sorted(Counter(made[Drop]["reason"]).items())),
-            tokens_in=self._meter.tokens_in,
-            tokens_out=self._meter.tokens_out,
-            seconds=round(self._meter.seconds, 3),
+            tokens_in=self._spent.tokens_in,
+            tokens_out=self._spent.tokens_out,
+            seconds=round(self._spent.seconds, 3),
             parts=work.stage.parts(),
         )
 

@@ -23,7 +23,7 @@ import yaml
 
 from ..schemas.manifest import FORMAT, Part, RunManifest, StageManifest
 from ..schemas.tables import Drop, Row, conform, frame
-from .durable import Journal, StoreError, describe, disk_errors, read_journal, sync_folder, write, write_parquet
+from .durable import Journal, Spent, StoreError, describe, disk_errors, read_journal, sync_folder, write, write_parquet
 
 
 class RunFolder:
@@ -155,8 +155,8 @@ class StageFolder:
         write(self.path / "manifest.json", manifest.model_dump_json(indent=2).encode())
         self._journal.unlink(missing_ok=True)
 
-    def journaled(self) -> dict[str, list[Row]]:
-        """Finished rows of a stage that was cut short: id of the input row -> what it became."""
+    def journaled(self) -> tuple[dict[str, list[Row]], Spent]:
+        """Finished rows of a stage that was cut short (id of the input row -> what it became), and what they cost."""
         return read_journal(self._journal)
 
     @contextlib.contextmanager

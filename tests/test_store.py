@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support import ROOT
 
-from rookery.flows.durable import StoreError, read_journal, write
+from rookery.flows.durable import Spent, StoreError, read_journal, write
 from rookery.flows.store import RunFolder, StageFolder
 from rookery.schemas.tables import Answer, Drop, Sampling
 
@@ -23,14 +23,18 @@ def answer(i: int, text: str = "x") -> Answer:
 def test_a_torn_journal_gives_all_whole_lines_and_goes_on(tmp_path):
     stage = StageFolder(tmp_path)
     with stage.journal() as journal:
-        journal.append([("one", [answer(1, "007 \u2028 \x00 ünï")]), ("two", [answer(2), Drop("d", "s", "r", "", "")])])
+        journal.append([("one", [answer(1, "007 \u2028 \x00 ünï")])], Spent(1, 2, 0.5))
+        journal.append([("two", [answer(2), Drop("d", "s", "r", "", "")])], Spent(3, 4, 0.5))
     whole = (tmp_path / "journal").read_bytes()
     for cut in range(len(whole)):
         (tmp_path / "journal").write_bytes(whole[:cut])
-        assert list(read_journal(tmp_path / "journal")) == ["one", "two"][: whole[:cut].count(b"\n")]
+        done, spent = read_journal(tmp_path / "journal")
+        lines = whole[:cut].count(b"\n")
+        assert list(done) == ["one", "two"][: (lines + 1) // 2]
+        assert spent.tokens_in == (0, 0, 1, 1, 4)[lines]
     with stage.journal() as journal:
-        journal.append([("three", [])])
-    done = stage.journaled()
+        journal.append([("three", [])], Spent())
+    done, _ = stage.journaled()
     assert done["three"] == []
     assert done["one"] == [answer(1, "007 \u2028 \x00 ünï")]
 
@@ -38,10 +42,10 @@ def test_a_torn_journal_gives_all_whole_lines_and_goes_on(tmp_path):
 def test_a_line_with_a_wrong_checksum_ends_the_journal(tmp_path):
     stage = StageFolder(tmp_path)
     with stage.journal() as journal:
-        journal.append([("one", [answer(1)]), ("two", [answer(2)])])
+        journal.append([("one", [answer(1)]), ("two", [answer(2)])], Spent())
     text = (tmp_path / "journal").read_bytes()
     (tmp_path / "journal").write_bytes(text.replace(b'"a2"', b'"b2"'))
-    assert list(stage.journaled()) == ["one"]
+    assert list(stage.journaled()[0]) == ["one"]
 
 
 def test_a_part_counts_only_when_its_main_table_is_there(tmp_path):
@@ -117,15 +121,16 @@ stage.commit(0, Answer, [Answer("a", "p", 0, text, "m", "m", "r", Sampling(1.0, 
 def test_the_journal_of_a_full_disk_stays_readable(tmp_path):
     code = f"""
 from pathlib import Path
+from rookery.flows.durable import Spent
 from rookery.flows.store import StageFolder
 from rookery.schemas.tables import Drop
 with StageFolder(Path({str(tmp_path)!r})).journal() as journal:
     for i in range(10_000):
-        journal.append([(str(i), [Drop(str(i), "s", "r", "", "text " * 20)])])
+        journal.append([(str(i), [Drop(str(i), "s", "r", "", "text " * 20)])], Spent())
 """
     ran = full_disk(code)
     assert "StoreError" in ran.stderr, ran.stderr
-    done = StageFolder(tmp_path).journaled()
+    done, _ = StageFolder(tmp_path).journaled()
     assert list(done) == [str(i) for i in range(len(done))]
     assert len(done) > 100
 

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 from ...schemas.llm import Choice, Decoding, JSONSchema, Reply, Reward, Speaker
 from ...schemas.tables import Turn
+from ...schemas.template import TemplateError
+from .first_token import Drawn, draw_without, failed
 from .tokens import Chatter, option_ids
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class VllmEngine:
         self.model, self.revision = spec.name, spec.resolved_revision()
         self.window = self._engine.model_config.max_model_len
         self._tokenizer = self._engine.renderer.get_tokenizer()
-        self._pooled = spec.runner == "pooling"
+        self._pooled, self._template = spec.runner == "pooling", spec.template
         self._chatter: Chatter | None = None
         self._user_stops: tuple[list[int], list[str]] | None = None
         self._inbox: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
@@ -76,7 +78,7 @@ class VllmEngine:
     async def complete(self, prompt: str | Sequence[int], decoding: Decoding, seed: int) -> Reply:
         """Continue raw text (which gets the tokenizer's usual BOS) or token ids (which get nothing)."""
         ids = self._tokenizer.encode(prompt) if isinstance(prompt, str) else list(prompt)
-        return await self._write(ids, decoding, seed)
+        return (await self._draw(ids, decoding, seed)).reply()
 
     async def chat(
         self,
@@ -88,9 +90,9 @@ class VllmEngine:
     ) -> Reply:
         """Write the next turn: the assistant's, or the user's."""
         if speaker == "user":
-            stop_ids, stops = self._user_ends()
-            return await self._write(self.chatter.user_ids(turns), decoding, seed, stop_ids=stop_ids, stops=stops)
-        return await self._write(self.chatter.answer_ids(turns), decoding, seed, schema=schema)
+            return await self._user(turns, decoding, seed)
+        reply = (await self._draw(self.chatter.answer_ids(turns), decoding, seed, schema=schema)).reply()
+        return self.chatter.without_reasoning(reply)
 
     async def choose(self, turns: Sequence[Turn], options: Sequence[str]) -> Choice:
         """Probabilities of the options as the answer's first token, from that token's log-probabilities."""
@@ -126,7 +128,7 @@ class VllmEngine:
             TemplateError: if it has none.
         """
         if self._chatter is None:
-            self._chatter = Chatter(self._tokenizer, self.model)
+            self._chatter = Chatter(self._tokenizer, self.model, self._template)
         return self._chatter
 
     def close(self) -> None:
@@ -137,7 +139,21 @@ class VllmEngine:
 
     # -- one request -------------------------------------------------------------------------------------------------
 
-    async def _write(
+    async def _user(self, turns: Sequence[Turn], decoding: Decoding, seed: int) -> Reply:
+        try:
+            ids = self.chatter.user_ids(turns)
+        except TemplateError as refusal:
+            return failed(str(refusal)).reply()
+        self._user_stops = self._user_stops or self.chatter.user_stops()
+        stop_ids, stops = self._user_stops
+
+        async def draw(prompt_ids: list[int], decoding: Decoding, seed: int, bias: dict[int, float]) -> Drawn:
+            return await self._draw(prompt_ids, decoding, seed, stop_ids=stop_ids, stops=stops, bias=bias)
+
+        banned = self.chatter.banned_ids(decoding.ban_first)
+        return (await draw_without(banned, draw, self.chatter.decode, ids, decoding, seed)).reply()
+
+    async def _draw(
         self,
         prompt_ids: list[int],
         decoding: Decoding,
@@ -146,9 +162,10 @@ class VllmEngine:
         schema: JSONSchema | None = None,
         stop_ids: Sequence[int] = (),
         stops: Sequence[str] = (),
-    ) -> Reply:
+        bias: dict[int, float] | None = None,
+    ) -> Drawn:
         if fault := self._too_long(prompt_ids):
-            return Reply("", "error", len(prompt_ids), 0, fault)
+            return failed(fault, len(prompt_ids))
         params = self._sampling(
             temperature=decoding.temperature,
             top_p=decoding.top_p,
@@ -156,28 +173,25 @@ class VllmEngine:
             seed=None if decoding.temperature == 0.0 else seed,
             stop=[*decoding.stop, *stops] or None,
             stop_token_ids=list(stop_ids) or None,
+            logit_bias=bias or None,
             structured_outputs=self._structured(json=schema) if schema else None,
+            skip_special_tokens=self._chatter is None or not self._chatter.shows_special,
             output_kind=self._final,
         )
-        output = await self._submit(prompt_ids, params)
-        drawn = output.outputs[0]
-        self.tokens_out += len(drawn.token_ids)
-        finish = "length" if drawn.finish_reason == "length" else "stop"
-        return Reply(drawn.text, finish, len(prompt_ids), len(drawn.token_ids))
+        drawn = (await self._submit(prompt_ids, params)).outputs[0]
+        written = len(drawn.token_ids)
+        self.tokens_out += written
+        stopped, by_string = drawn.finish_reason != "length", isinstance(drawn.stop_reason, str)
+        return Drawn(drawn.text, tuple(drawn.token_ids), stopped, len(prompt_ids), written, by_string)
 
     def _too_long(self, prompt_ids: Sequence[int], room: int = 1) -> str:
         if len(prompt_ids) + room <= self.window:
             return ""
         return f"the prompt has {len(prompt_ids)} tokens; {self.model} takes {self.window - room}"
 
-    def _user_ends(self) -> tuple[list[int], list[str]]:
-        if self._user_stops is None:
-            self._user_stops = self.chatter.user_stops()
-        return self._user_stops
-
     async def _submit(self, prompt_ids: list[int], params: object) -> Output:
         if self._death is not None:
-            raise EngineDead(f"the engine of {self.model} has died") from self._death
+            raise self._dead()
         loop = asyncio.get_running_loop()
         request = _Request(prompt_ids, params, loop, loop.create_future())
         self._inbox.put(request)
@@ -195,7 +209,7 @@ class VllmEngine:
                 self._answer([(waiting.pop(output.request_id), output) for output in finished])
         except BaseException as death:
             self._death = death
-            self._fail(waiting, death)
+            self._fail(waiting)
 
     def _admit(self, waiting: dict[str, _Request]) -> bool:
         """Take in what has been asked; sleep if there is nothing to do. False when it is time to stop."""
@@ -212,16 +226,21 @@ class VllmEngine:
                 waiting[name] = request
         return True
 
+    def _dead(self) -> EngineDead:
+        error = EngineDead(f"the engine of {self.model} has died: {type(self._death).__name__}: {self._death}")
+        error.__cause__ = self._death
+        return error
+
     def _answer(self, done: list[tuple[_Request, Output]]) -> None:
         for loop, group in itertools.groupby(done, key=lambda pair: pair[0].loop):  # one wake-up for a whole step
             loop.call_soon_threadsafe(_resolve, [(request.future, output) for request, output in group])
 
-    def _fail(self, waiting: dict[str, _Request], death: BaseException) -> None:
+    def _fail(self, waiting: dict[str, _Request]) -> None:
         while not self._inbox.empty():
             if (request := self._inbox.get()) is not None:
                 waiting[str(next(self._names))] = request
         for request in waiting.values():
-            request.loop.call_soon_threadsafe(_raise, request.future, EngineDead(f"{type(death).__name__}: {death}"))
+            request.loop.call_soon_threadsafe(_raise, request.future, self._dead())
 
 
 def _resolve(pairs: list[tuple[asyncio.Future, Output]]) -> None:
