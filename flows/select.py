@@ -32,13 +32,15 @@ from ..selectors.information import READINGS, information, mixture_log_likelihoo
 from ..selectors.instag import instag
 from ..selectors.k_center import k_center
 from ..selectors.mig import mig
-from ..selectors.novelselect import novelselect
+from ..selectors.near import neighbours_in_cells
+from ..selectors.novelselect import density, novelselect
 from ..selectors.picks import Picks, Progress, take, unusable
 from ..selectors.rds import rds
 from .durable import write, write_parquet
 from .select_pool import Pool, PoolError, read_pool
 
 FORMAT = 1  # of manifest.json
+SAMPLE = 20_000  # rows that are to be represented, for the methods that say so in their names
 Setting = float | int | str
 
 
@@ -100,6 +102,11 @@ class Inputs:
             raise PoolError("this method needs tags: name a column of lists of text with --tags")
         return [list(row or []) for row in self.pool.column(self.given.tags).to_list()]
 
+    @cached_property
+    def sample(self) -> np.ndarray:
+        """Vectors that stand for the pool where looking at every pair of a million rows would take hours."""
+        return self.vectors[np.sort(self.rng.permutation(len(self.vectors))[:SAMPLE])]
+
     @property
     def rng(self) -> np.random.Generator:
         return np.random.default_rng(self.given.seed)
@@ -137,6 +144,11 @@ def _information(select: Callable[..., Picks], have: Inputs, budget: int) -> Pic
     return select(mixture_log_likelihood(have.vectors, seed=have.given.seed), budget)
 
 
+def _novelselect_in_cells(select: Callable[..., Picks], have: Inputs, budget: int) -> Picks:
+    densities_N = density(have.vectors, have.vectors, find=neighbours_in_cells)
+    return select(have.vectors, budget, have.rng, densities_N=densities_N)
+
+
 def _length(have: Inputs) -> np.ndarray:
     spoken = have.pool.responses if have.pool.responses.str.len_chars().sum() else have.pool.texts
     return spoken.str.len_chars().to_numpy().astype(np.float64)
@@ -148,12 +160,17 @@ METHODS: dict[str, Method] = {
     "deita_relaxed": Method(_BOTH, deita_relaxed, lambda s, have, k: s(have.vectors, have.scores, k)),
     "qdit": Method(_BOTH, qdit, lambda s, have, k: s(have.vectors, have.scores, k)),
     "facility_location": Method(_VECTORS, facility_location, lambda s, have, k: s(have.vectors, k)),
+    "qdit_sampled": Method(_BOTH, qdit, lambda s, have, k: s(have.vectors, have.scores, k, represented_VD=have.sample)),
+    "facility_location_sampled": Method(
+        _VECTORS, facility_location, lambda s, have, k: s(have.vectors, k, represented_VD=have.sample)
+    ),
     "mig": Method(("tags", "scores"), mig, _mig),
     "novelselect": Method(_VECTORS, novelselect, lambda s, have, k: s(have.vectors, k, have.rng)),
+    "novelselect_in_cells": Method(_VECTORS, novelselect, _novelselect_in_cells),
     "k_center": Method(_VECTORS, k_center, lambda s, have, k: s(have.vectors, k)),
     "dpp": Method(_VECTORS, dpp_map, lambda s, have, k: s(have.vectors, k)),
     "dpp_sample": Method(_VECTORS, dpp_sample, lambda s, have, k: s(have.vectors, k, have.rng)),
-    "cluster_rank": Method(_BOTH, cluster_rank, lambda s, have, k: s(have.vectors, have.scores, k)),
+    "cluster_rank": Method(_BOTH, cluster_rank, lambda s, have, k: s(have.vectors, have.scores, k, seed=have.given.seed)),
     "information": Method(_VECTORS, information, _information),
     "instag": Method(("tags",), instag, lambda s, have, k: s(have.tags, k)),
     "rds": Method(_VECTORS, rds, lambda s, have, k: s(have.vectors, have.targets, k)),

@@ -17,9 +17,11 @@ followed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from .near import neighbours, scaled
+from .near import Neighbours, neighbours, scaled
 from .picks import BLOCK, Picks, Progress, check, lengths, picked, settled
 
 NEAREST = 10
@@ -72,10 +74,19 @@ def novelsum(features_ND: np.ndarray, densities_N: np.ndarray, *, power: float =
     return total / len(unit_ND)
 
 
-def density(features_ND: np.ndarray, reference_MD: np.ndarray, *, power: float = 0.5) -> np.ndarray:
-    """σ of each row within a reference pool, of which copies of one direction count once; the row itself does not."""
+def density(
+    features_ND: np.ndarray,
+    reference_MD: np.ndarray,
+    *,
+    power: float = 0.5,
+    find: Callable[[np.ndarray, np.ndarray, int], Neighbours] = neighbours,
+) -> np.ndarray:
+    """σ of each row within a reference pool, of which copies of one direction count once; the row itself does not.
+
+    Exact neighbours of a million rows take hours: `find=neighbours_in_cells` is the approximation for those.
+    """
     distinct_MD = np.unique(scaled(reference_MD, lengths(reference_MD), np.float32).round(6), axis=0)
-    found = neighbours(features_ND, distinct_MD, min(NEAREST + 1, len(distinct_MD)))
+    found = find(features_ND, distinct_MD, min(NEAREST + 1, len(distinct_MD)))
     squared_NK = np.maximum(2.0 - 2.0 * found.similarity_QK.astype(np.float64), 0.0)[:, 1:]
     mean_N = squared_NK.mean(axis=1) if squared_NK.shape[1] else np.ones(len(features_ND))
     return 1.0 / (mean_N + 1e-9) ** power
