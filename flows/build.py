@@ -97,7 +97,9 @@ def chosen(line: Line, prompts: pl.DataFrame) -> pl.DataFrame:
         kept, dropped = recipe.choose(table, scores)
         return kept, as_drops("choose", dropped.with_columns(detail=pl.lit("")))
 
-    return line.sieve("choose", Chat, prompts, {"choose": recipe.choose.model_dump(mode="json"), "scores": content(scores)}, sieve)
+    return line.sieve(
+        "choose", Chat, prompts, {"choose": recipe.choose.model_dump(mode="json"), "scores": content(scores)}, sieve
+    )
 
 
 def as_drops(stage: str, table: pl.DataFrame) -> pl.DataFrame:

@@ -46,7 +46,7 @@ def template(
         show(console, chatter)
         findings = of_template(chatter)
     except (TemplateError, ValueError, OSError) as error:
-        console.print(Text(f"{model}: {error}", style="red"))
+        console.print(Text(f"{model}: {error}", style="red"), soft_wrap=True)
         raise typer.Exit(1) from error
     if rows:
         llm = spec.build()
