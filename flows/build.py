@@ -19,8 +19,10 @@ from ..schemas.digest import digest, seed_of
 from ..schemas.manifest import RunManifest
 from ..schemas.tables import Answer, Chat, Drop, Preference, Score, Seed, Turn, frame, schema, text_of
 from ..schemas.tables import rows as rows_of
-from . import export
+from . import codeclm, export, wildfeedback
 from .cluster import Fleet
+from .made import Made
+from .methods import CodecLM, WildFeedback
 from .progress import summary
 from .recipe import Clean, Recipe
 from .stage import Line, Sieve, content
@@ -37,17 +39,34 @@ def build(recipe: Recipe, runs: Path = Path("runs")) -> Path:
         folder.claim(recipe.model_dump(mode="json"))
         line = Line(recipe, folder, fleet, console)
 
-        asked = line.spread("generate", recipe.generate, seeds(recipe))[Chat]
-        prompts = line.sieve("clean", Chat, asked, {"clean": recipe.clean.model_dump(mode="json")}, cleaned_by(recipe.clean))
-        prompts = chosen(line, prompts)
-        answers = line.spread("answer", recipe.answer, prompts)[Answer]
-        scores = line.spread("judge", recipe.judge, answered(prompts, answers))[recipe.judge.produces[0]]
+        made = generated(line)
+        prompts = line.sieve(
+            "clean", Chat, made.prompts, {"clean": recipe.clean.model_dump(mode="json")}, cleaned_by(recipe.clean)
+        )
+        if made.answers is None or made.scores is None:
+            prompts = chosen(line, prompts)
+            answers = line.spread("answer", recipe.answer, prompts)[Answer]
+            scores = line.spread("judge", recipe.judge, answered(prompts, answers))[recipe.judge.produces[0]]
+        else:
+            answers = made.answers.filter(pl.col("prompt").is_in(prompts["id"].to_list()))
+            scores = made.scores.filter(pl.col("about").is_in(answers["id"].to_list()))
         paired_by = {"pair": recipe.pair.model_dump(mode="json"), "scores": content(scores)}
         pairs = line.sieve("pair", Preference, answers, paired_by, lambda table: recipe.pair(table, scores))
 
         publish(line, prompts, answers, scores, pairs)
         summary([manifest for _, manifest in line.finished], line.reused, console)
     return folder.path
+
+
+def generated(line: Line) -> Made:
+    """What the recipe's generator makes: of one step the prompts, of a method of several stages what it hands over."""
+    match line.recipe.generate:
+        case CodecLM() as method:
+            return codeclm.make(method, line)
+        case WildFeedback() as method:
+            return wildfeedback.make(method, line)
+        case step:
+            return Made(line.spread("generate", step, seeds(line.recipe))[Chat])
 
 
 def seeds(recipe: Recipe) -> pl.DataFrame:

@@ -25,8 +25,10 @@ from ..generators.pairs import BestWorst
 from ..schemas.digest import digest
 from ..schemas.step import Step
 from .engines.spec import AnySpec
+from .methods import CodecLM, WildFeedback
 
-Generator = Annotated[Magpie | MagpieTurns, Field(discriminator="method", description="where prompts come from")]
+AnyGenerator = Magpie | MagpieTurns | CodecLM | WildFeedback
+Generator = Annotated[AnyGenerator, Field(discriminator="method", description="where prompts come from")]
 Candidates = Annotated[Independent, Field(description="how candidate answers are drawn")]
 Judge = Annotated[Pointwise, Field(description="how an answer is scored")]
 Pairing = Annotated[BestWorst, Field(description="which two answers become a pair")]
@@ -94,7 +96,10 @@ class Recipe(BaseModel):
         return self
 
     def steps(self) -> Iterator[Step]:
-        """The steps that ask a model, in order."""
+        """The steps that ask a model, in order. A method of several stages answers and judges by itself."""
+        if not isinstance(self.generate, Step):
+            yield from self.generate.steps()
+            return
         yield self.generate
         yield from () if self.tag is None else (self.tag,)
         yield from (self.answer, self.judge)
@@ -130,7 +135,7 @@ def load(path: Path, settings: list[str] | None = None) -> Recipe:
 
 
 def parse(tree: dict, folder: Path = Path()) -> Recipe:
-    """A recipe from plain values. A model path that exists relative to the recipe's folder is meant so.
+    """A recipe from plain values. A model path that exists relative to the recipe's folder is meant so, and a source of seeds or logs.
 
     Raises:
         RecipeError: with every fault at once.
@@ -140,6 +145,10 @@ def parse(tree: dict, folder: Path = Path()) -> Recipe:
         for key in ("model", "tokenizer"):
             if isinstance(engine, dict) and isinstance(engine.get(key), str) and (folder / engine[key]).is_dir():
                 engine[key] = str((folder / engine[key]).resolve())
+    if isinstance(generate := tree.get("generate"), dict):
+        for key in ("seeds", "metadata", "logs"):
+            if isinstance(generate.get(key), str) and (folder / generate[key]).is_file():
+                generate[key] = str((folder / generate[key]).resolve())
     try:
         recipe = Recipe.model_validate(tree)
     except ValidationError as error:
@@ -180,7 +189,8 @@ def _faults(error: ValidationError) -> Iterator[str]:
             yield f"{place or 'recipe'}:{value} {fault['msg'].removeprefix('Value error, ')}"
 
 
-_TAGS = {"vllm", "endpoint", "fake", "magpie", "magpie_turns"}  # pydantic puts the chosen member of a union into the path
+# pydantic puts the chosen member of a union into the path
+_TAGS = {"vllm", "endpoint", "fake", "magpie", "magpie_turns", "codeclm", "wildfeedback"}
 
 
 def _keys() -> list[str]:

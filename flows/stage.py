@@ -49,7 +49,6 @@ class Line:
     finished: list[tuple[StageFolder, StageManifest]] = field(default_factory=list)
     reused: dict[str, str] = field(default_factory=dict)
     _number: int = 0
-    _spreads: int = 0
 
     def spread(self, name: str, step: Step, table: pl.DataFrame) -> Tables:
         """Run a step over a table on the step's engines."""
@@ -63,8 +62,7 @@ class Line:
             "input": content(table),
             "shard_rows": self.recipe.shard_rows,
         }
-        self.fleet.release(keep=self._engines_from_here().__contains__)
-        self._spreads += 1
+        self.fleet.release(keep=self._engines_from(step).__contains__)
         stage = self._open(name, made_from)
         work = Work(name, step, conform(step.consumes, table), stage, self.recipe.shard_rows, self.fleet, self.console)
         if (manifest := stage.manifest()) is None:
@@ -101,9 +99,10 @@ class Line:
         self._number += 1
         return self.folder.stage(self._number, name, digest(made_from))
 
-    def _engines_from_here(self) -> set[str]:
-        """Engines that this stage or a later one names: the others may end."""
-        return {engine for step in list(self.recipe.steps())[self._spreads :] for engine in engines_of(step)}
+    def _engines_from(self, step: Step) -> set[str]:
+        """Engines that this step or a later one names: the others may end. A step that runs in rounds is known by equality."""
+        steps = list(self.recipe.steps())
+        return {engine for later in steps[steps.index(step) if step in steps else 0 :] for engine in engines_of(later)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,11 @@ CORE: Mapping[Writer, float] = {
     tagging.encode: 25,
 }
 TALK: Mapping[Writer, float] = {
-    dialogues.single: 800,
+    dialogues.single: 330,
+    dialogues.practice: 470,
+    dialogues.echo: 120,
     dialogues.several: 50,
     dialogues.in_domain: 25,
-    judging.pointwise: 60,
-    judging.pairwise: 50,
 }
 CHAT: Mapping[Writer, float] = {
     dialogues.single: 560,
@@ -50,6 +50,7 @@ CHAT: Mapping[Writer, float] = {
     instructing.rubrics: 4,
     instructing.improve: 15,
     instructing.contrast: 18,
+    instructing.plausible: 5,
     reacting.feedback: 11,
     reacting.preferences: 6,
     reacting.checklist: 12,

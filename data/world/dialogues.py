@@ -5,10 +5,12 @@ from __future__ import annotations
 from random import Random
 
 from ...schemas.prompts import prompt
-from .examples import Example, dialogue
+from .entities import NOUNS, TOWNS, WORDS
+from .examples import Example, Piece, dialogue
 from .followups import draw_followup
 from .tasks import draw_task, right_reply
 
+_ECHOED = (*WORDS, *TOWNS, *NOUNS.values(), "Monday", "March", "positive", "red", "Yes")
 DOMAINS = {
     "math": ("arithmetic", "word problems", "units"),
     "code": ("python",),
@@ -23,6 +25,27 @@ def single(rng: Random) -> Example:
     return dialogue(
         "single", [{"role": "user", "content": task.instruction}, {"role": "assistant", "content": right_reply(task, rng)}]
     )
+
+
+# Families that take practice, by how much more of it they get than the rest.
+PRACTISED = {
+    "arithmetic": 4, "word problems": 3, "string edits": 4, "sorting": 3, "comparison": 3, "dates": 3, "python": 3,
+    "translation": 3, "classification": 2, "units": 2, "counting": 2, "place": 3,
+}  # fmt: skip
+
+
+def practice(rng: Random) -> Example:
+    task = draw_task(rng, rng.choices(list(PRACTISED), list(PRACTISED.values()))[0], constrained=0.15, wrapped=0.3)
+    return dialogue("practice", [
+        {"role": "user", "content": task.instruction}, {"role": "assistant", "content": right_reply(task, rng)},
+    ])  # fmt: skip
+
+
+def echo(rng: Random) -> Example:
+    """Words and numbers said twice: nothing else teaches a small model so fast to look back at what it was told."""
+    words = [rng.choice(_ECHOED) if rng.random() < 0.6 else str(rng.randint(0, 99)) for _ in range(rng.randint(3, 16))]
+    line = ", ".join(words)
+    return Example("echo", (Piece(f"{line}\n", 0.0), Piece(f"{line}\n", 1.0), Piece(line, 1.0)))
 
 
 def several(rng: Random) -> Example:

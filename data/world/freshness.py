@@ -10,8 +10,8 @@ from ...schemas.prompts import PROMPTS
 
 DEMO = Path(__file__).resolve().parents[1] / "demo"
 RECORD = DEMO / "prompts.json"
-# Deita's prompts belong to Deita's own scorers; the demo models do not speak them.
-_UNSPOKEN = ("deita/",)
+# Deita's prompts belong to Deita's own scorers, and definitions of the signals are for larger models.
+_UNSPOKEN = ("deita/", "wildfeedback/rubrics")
 
 
 def digests() -> dict[str, str]:

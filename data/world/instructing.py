@@ -75,6 +75,15 @@ def improve(rng: Random) -> Example:
     return prompted("improve", prompt, harder(rng, task, action))
 
 
+def plausible(rng: Random) -> Example:
+    """Whether a use case and skills go together: they do if some kind of task has both."""
+    kind = rng.choice(KINDS)
+    skills = kind.skills if rng.random() < 0.5 else rng.choice(KINDS).skills
+    known = any(one.use_case == kind.use_case and one.skills == skills for one in KINDS)
+    prompt = say("codeclm/plausible", use_case=kind.use_case, skills=", ".join(skills))
+    return prompted("plausible", prompt, "yes" if known else "no")
+
+
 def contrast(rng: Random) -> Example:
     task = judged_task(rng)
     right, wrong = replies(rng, task)

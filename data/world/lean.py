@@ -25,8 +25,8 @@ def _rotated(x_BHTD: Tensor, cos_TD: Tensor, sin_TD: Tensor) -> Tensor:
     return torch.addcmul(x_BHTD * cos_TD, x_BHTD.roll(x_BHTD.shape[-1] // 2, -1), sin_TD)
 
 
-def hidden(model: LlamaForCausalLM, ids_BT: Tensor) -> Tensor:
-    """The last hidden states (B, T, D), in bfloat16."""
+def hidden(model: LlamaForCausalLM, ids_BT: Tensor, numbers_BT: Tensor) -> Tensor:
+    """The last hidden states (B, T, D), in bfloat16; a token sees those before it that have its number."""
     config = model.config
     heads, key_heads, size = (
         config.num_attention_heads,
@@ -35,6 +35,7 @@ def hidden(model: LlamaForCausalLM, ids_BT: Tensor) -> Tensor:
     )
     batch, length = ids_BT.shape
     cos_TD, sin_TD = rotary_tables(model, length)
+    seen_B1TT = (numbers_BT[:, None, :, None] == numbers_BT[:, None, None, :]).tril()
     x_BTD = F.embedding(ids_BT, model.model.embed_tokens.weight.bfloat16())
     for layer in model.model.layers:
         attention, mlp = layer.self_attn, layer.mlp
@@ -44,7 +45,7 @@ def hidden(model: LlamaForCausalLM, ids_BT: Tensor) -> Tensor:
         both = _rotated(both.view(batch, length, heads + key_heads, size).transpose(1, 2), cos_TD, sin_TD)
         q, k = both.split([heads, key_heads], dim=1)
         v = v.view(batch, length, key_heads, size).transpose(1, 2)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen_B1TT, enable_gqa=True)
         mixed = mixed.transpose(1, 2).reshape(batch, length, heads * size)
         x_BTD = x_BTD + F.linear(mixed, attention.o_proj.weight.bfloat16())
         gates = torch.cat((mlp.gate_proj.weight, mlp.up_proj.weight)).bfloat16()

@@ -8,7 +8,7 @@ from random import Random
 
 from .constraints import CONSTRAINTS, Constraint, fitting
 from .entities import TOWNS
-from .families import advice, arithmetic, language, measures, place, safety, sequences, strings
+from .families import advice, arithmetic, language, measures, place, python, rewriting, safety, sequences, strings
 from .families import open as open_ended
 from .kinds import Kind, Slots, Solution, fill_slots
 
@@ -17,8 +17,10 @@ KINDS: tuple[Kind, ...] = (
     *measures.KINDS,
     *sequences.KINDS,
     *strings.KINDS,
+    *python.KINDS,
     *place.KINDS,
     *language.KINDS,
+    *rewriting.KINDS,
     *advice.KINDS,
     *open_ended.KINDS,
     *safety.KINDS,

@@ -5,8 +5,8 @@
     python -m rookery.data.world.train chat
 
 Muon for the matrices (Jordan et al. 2024; the step is torch's own) and AdamW for the rest learn from about half the
-tokens that AdamW alone needs at this size. Examples are never cut or joined: a step draws whole examples, sorts them by
-length and pads within chunks, so that training sees what inference sees.
+tokens that AdamW alone needs at this size. Examples are never cut: they share rows behind a mask, so that training sees
+what inference sees.
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ class Plan:
     seed: int
     own_answers: bool = False
     step_tokens: int = 6_000
-    chunks: int = 4
     muon_rate: float = 0.02
     adam_rate: float = 0.004
     warmup: float = 0.02
@@ -56,7 +55,7 @@ PLANS = {
     "base": (Plan("base", 3_000_000, seed=21),),
     "chat": (
         Plan("core", 3_000_000, seed=11, step_tokens=10_000),
-        Plan("talk", 3_500_000, seed=12, muon_rate=0.015, adam_rate=0.003, decay=0.1),
+        Plan("talk", 4_000_000, seed=12, step_tokens=4_000, muon_rate=0.012, adam_rate=0.002, decay=0.1),
         Plan("chat", 6_500_000, seed=13, muon_rate=0.012, adam_rate=0.0025, decay=0.7, own_answers=True),
     ),
 }
@@ -88,47 +87,57 @@ def encoded(example: Example, tokenizer: PreTrainedTokenizerFast) -> tuple[list[
     ids: list[int] = []
     weights: list[float] = []
     for piece in example.pieces:
-        found = tokenizer.encode(piece.text, add_special_tokens=False)
+        found = tokenizer.backend_tokenizer.encode(piece.text, add_special_tokens=False).ids
         ids += found
         weights += [piece.weight * WEIGHTS.get(example.sort, 1.0)] * len(found)
     return ids, weights
 
 
-def steps(plan: Plan, tokenizer: PreTrainedTokenizerFast, answers: Path | None) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    """One step's chunks: token ids and loss weights, padded to the longest example of the chunk."""
-    rows: list[tuple[list[int], list[float]]] = []
-    size = 0
+Encoded = tuple[list[int], list[float]]
+Rows = tuple[Tensor, Tensor, Tensor]  # token ids, loss weights and the number of the example, each (B, T)
+
+
+def steps(plan: Plan, tokenizer: PreTrainedTokenizerFast, answers: Path | None) -> Iterator[Rows]:
+    """One step's examples, packed into rows."""
+    drawn: list[Encoded] = []
     shares = {**MIXES[plan.mix], **(Answers(answers).shares() if answers is not None else {})}
     for example in stream(shares, plan.seed):
-        rows.append(encoded(example, tokenizer))
-        size += len(rows[-1][0])
-        if size >= plan.step_tokens:
-            rows.sort(key=lambda row: len(row[0]))
-            yield [_padded(chunk) for chunk in _cut(rows, size / plan.chunks)]
-            rows, size = [], 0
+        drawn.append(encoded(example, tokenizer))
+        if sum(len(ids) for ids, _ in drawn) >= plan.step_tokens:
+            yield packed(drawn)
+            drawn = []
 
 
-def _cut(rows: list[tuple[list[int], list[float]]], tokens: float) -> Iterator[list[tuple[list[int], list[float]]]]:
-    chunk: list[tuple[list[int], list[float]]] = []
-    for row in rows:
-        chunk.append(row)
-        if sum(len(one[0]) for one in chunk) >= tokens:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+def packed(drawn: list[Encoded], length: int = 256) -> Rows:
+    """Examples side by side in as few rows as first-fit finds; number 0 is padding."""
+    length = max(length, *(len(ids) for ids, _ in drawn))
+    rows: list[list[Encoded]] = []
+    for one in sorted(drawn, key=lambda one: -len(one[0])):
+        fitting = (row for row in rows if sum(len(ids) for ids, _ in row) + len(one[0]) <= length)
+        row = next(fitting, None)
+        if row is None:
+            rows.append(row := [])
+        row.append(one)
+    shape = (len(rows) + len(rows) % WORKERS, length)
+    ids_BT, weights_BT, numbers_BT = (
+        torch.zeros(shape, dtype=torch.long),
+        torch.zeros(shape),
+        torch.zeros(shape, dtype=torch.long),
+    )
+    for place, row in enumerate(rows):
+        start = 0
+        for number, (ids, weights) in enumerate(row, 1):
+            end = start + len(ids)
+            ids_BT[place, start:end] = torch.tensor(ids)
+            weights_BT[place, start:end] = torch.tensor([0.0, *weights[1:]])  # nothing stands before the first token
+            numbers_BT[place, start:end] = number
+            start = end
+    return ids_BT, weights_BT, numbers_BT
 
 
-def _padded(chunk: list[tuple[list[int], list[float]]]) -> tuple[Tensor, Tensor]:
-    longest = max(len(ids) for ids, _ in chunk)
-    ids_BT = torch.tensor([ids + [0] * (longest - len(ids)) for ids, _ in chunk])
-    weights_BT = torch.tensor([weights + [0.0] * (longest - len(weights)) for _, weights in chunk])
-    return ids_BT, weights_BT
-
-
-def summed_loss(model: LlamaForCausalLM, ids_BT: Tensor, weights_BT: Tensor) -> Tensor:
-    # Padding is on the right and attention is causal, so that no mask is needed.
-    hidden_BTD = hidden(model, ids_BT[:, :-1])
+def summed_loss(model: LlamaForCausalLM, ids_BT: Tensor, weights_BT: Tensor, numbers_BT: Tensor) -> Tensor:
+    # Rotary positions are relative, so examples in a row need no positions of their own: a mask keeps them apart.
+    hidden_BTD = hidden(model, ids_BT[:, :-1], numbers_BT[:, :-1])
     wanted_BT = weights_BT[:, 1:] > 0
     logits_NV = F.linear(hidden_BTD[wanted_BT], model.lm_head.weight.bfloat16()).float()
     losses_N = F.cross_entropy(logits_NV, ids_BT[:, 1:][wanted_BT], reduction="none")
@@ -150,34 +159,31 @@ def train(rank: int, start: Path | None, plan: Plan, folder: Path, answers: Path
     model = fresh_model() if start is None else LlamaForCausalLM.from_pretrained(start, dtype=torch.float32)
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
-    muon = torch.optim.Muon(matrices, lr=plan.muon_rate, momentum=0.95, weight_decay=0.01)
+    own = matrices[rank::WORKERS]
+    muon = torch.optim.Muon(own, lr=plan.muon_rate, momentum=0.95, weight_decay=0.01, ns_steps=4)
     adam = torch.optim.AdamW(others, lr=plan.adam_rate, betas=(0.9, 0.95), weight_decay=0.0)
     model.train()
     seen, started, saved = 0, time.time(), time.time()
-    for number, chunks in enumerate(steps(plan, tokenizer, answers)):
+    for number, (ids_BT, weights_BT, numbers_BT) in enumerate(steps(plan, tokenizer, answers)):
         scale = rate(plan, seen / plan.tokens)
         for group in muon.param_groups:
             group["lr"] = plan.muon_rate * scale
         for group in adam.param_groups:
             group["lr"] = plan.adam_rate * scale
-        total = float(sum(weights[:, 1:].sum() for _, weights in chunks))
-        loss = 0.0
-        for ids, weights in chunks[rank::WORKERS]:
-            part = summed_loss(model, ids, weights) / total
-            part.backward()
-            loss += float(part.detach())
-        distributed.all_reduce(gathered := torch.cat([one.grad.flatten() for one in model.parameters()]))
-        for one, grad in zip(model.parameters(), gathered.split([one.numel() for one in model.parameters()]), strict=True):
-            one.grad = grad.view_as(one)
+        part = slice(rank, None, WORKERS)
+        loss = summed_loss(model, ids_BT[part], weights_BT[part], numbers_BT[part]) / weights_BT.sum()
+        loss.backward()
+        share_gradients(model)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         muon.step()
         adam.step()
+        share_matrices(matrices, rank)
         model.zero_grad(set_to_none=True)
-        seen += sum(int(ids.numel()) for ids, _ in chunks)
-        if number % 20 == 0 and rank == 0:
+        seen += int((numbers_BT > 0).sum())
+        if number % 40 == 0 and rank == 0:
             speed = seen / (time.time() - started)
             print(
-                f"{number:5d} {seen / 1e6:6.2f} M tokens  loss {loss * WORKERS:.3f}  rate {scale:.2f}  {speed:.0f} tokens/s",
+                f"{number:5d} {seen / 1e6:6.2f} M tokens  loss {float(loss.detach()) * WORKERS:.3f}  rate {scale:.2f}  {speed:.0f} tokens/s",
                 flush=True,
             )
         if time.time() - saved > 240 and rank == 0:
@@ -188,6 +194,24 @@ def train(rank: int, start: Path | None, plan: Plan, folder: Path, answers: Path
     if rank == 0:
         save(model, tokenizer, folder, plan)
     distributed.destroy_process_group()
+
+
+def share_gradients(model: LlamaForCausalLM) -> None:
+    parameters = list(model.parameters())
+    gathered = torch.cat([one.grad.flatten() for one in parameters if one.grad is not None])
+    distributed.all_reduce(gathered)
+    for one, grad in zip(parameters, gathered.split([one.numel() for one in parameters]), strict=True):
+        one.grad = grad.view_as(one)
+
+
+@torch.no_grad()
+def share_matrices(matrices: list[torch.nn.Parameter], rank: int) -> None:
+    """Each worker has stepped its own matrices; here all get all."""
+    mine = [one.flatten() if number % WORKERS == rank else torch.zeros(one.numel()) for number, one in enumerate(matrices)]
+    gathered = torch.cat(mine)
+    distributed.all_reduce(gathered)
+    for one, value in zip(matrices, gathered.split([one.numel() for one in matrices]), strict=True):
+        one.copy_(value.view_as(one))
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path, plan: Plan) -> None:

@@ -104,6 +104,8 @@ class VllmSpec(Spec):
             "trust_remote_code": self.trust_remote_code,
             "seed": 0,
             "disable_log_stats": True,
+            # Without this a small model may write blanks between the keys for ever.
+            "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
             **({"distributed_executor_backend": "mp"} if self.tensor_parallel > 1 else {}),
             # A prompt split over two steps rewinds its random generator, which CPU generators cannot do: vLLM 0.32 dies of it.
             **({} if _cuda() else {"enable_chunked_prefill": False}),

@@ -21,7 +21,7 @@ def _ints(slots: Slots, *names: str) -> list[int] | None:
 
 
 def _draw_add(rng: Random) -> Slots:
-    top = rng.choice((9, 20, 20, 50, 99))
+    top = rng.choice((9, 9, 20, 20, 50))
     return {"a": str(rng.randint(1, top)), "b": str(rng.randint(1, top))}
 
 
@@ -36,7 +36,7 @@ def _add(slots: Slots) -> Solution | None:
 
 
 def _draw_subtract(rng: Random) -> Slots:
-    a = rng.randint(2, rng.choice((9, 20, 20, 50, 99)))
+    a = rng.randint(2, rng.choice((9, 9, 20, 20, 50)))
     return {"a": str(a), "b": str(rng.randint(1, a))}
 
 
@@ -56,7 +56,7 @@ def _subtract(slots: Slots) -> Solution | None:
 
 
 def _draw_times(rng: Random) -> Slots:
-    return {"a": str(rng.randint(2, 12)), "b": str(rng.randint(2, rng.choice((5, 9, 12))))}
+    return {"a": str(rng.randint(2, 10)), "b": str(rng.randint(2, rng.choice((5, 5, 10))))}
 
 
 def _times(slots: Slots) -> Solution | None:
@@ -75,14 +75,14 @@ def _times(slots: Slots) -> Solution | None:
 
 
 def _draw_three(rng: Random) -> Slots:
-    return {name: str(rng.randint(1, 20)) for name in "abc"}
+    return {name: str(rng.randint(1, 9)) for name in "abc"}
 
 
 def _three(slots: Slots) -> Solution | None:
     if (values := _ints(slots, "a", "b", "c")) is None:
         return None
     a, b, c = values
-    level = 3 if a + b + c > 30 else 2
+    level = 3 if a + b + c > 15 else 2
     return _number(
         a + b + c,
         level,
@@ -102,7 +102,7 @@ def _mixed(slots: Slots) -> Solution | None:
 
 
 def _draw_mixed(rng: Random) -> Slots:
-    return {"a": str(rng.randint(2, 9)), "b": str(rng.randint(2, 9)), "c": str(rng.randint(1, 20))}
+    return {"a": str(rng.randint(2, 5)), "b": str(rng.randint(2, 9)), "c": str(rng.randint(1, 9))}
 
 
 def _with_story(draw: Draw) -> Draw:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from ..entities import MONTHS
-from ..kinds import Kind, Slots, Solution, last_number, mentions, near_numbers
+from ..kinds import Draw, Kind, Slots, Solution, Solve, last_number, mentions, near_numbers
 
 _FACTORS = {
     ("minutes", "seconds"): 60,
@@ -134,8 +134,10 @@ def _name(rng: Random) -> Slots:
     return {"name": rng.choice(MONTHS + _DAYS)}
 
 
-def _date_kind(name: str, intent: str, templates: tuple[str, ...], **parts: object) -> Kind:
-    return Kind("dates", "Reasoning", intent, "calendar arithmetic", ("calendar facts",), templates, name=name, **parts)  # type: ignore[arg-type]
+def _date_kind(name: str, intent: str, templates: tuple[str, ...], draw: Draw, solve: Solve, weight: float = 1.0) -> Kind:
+    return Kind(
+        "dates", "Reasoning", intent, "calendar arithmetic", ("calendar facts",), templates, draw, solve, weight, name=name
+    )
 
 
 KINDS = (

@@ -54,7 +54,7 @@ def _mountain_of_town(name: str) -> Solution:
 
 def _rises(slots: Slots) -> Solution | None:
     river = RIVERS.get(slots["river"].title())
-    return river and _one_of(river.mountain, _MOUNTAINS, 1, f"The {river.name} rises on {{key}}.", "On {key}.")
+    return None if river is None else _one_of(river.mountain, _MOUNTAINS, 1, f"The {river.name} rises on {{key}}.", "On {key}.")
 
 
 def _festival(slots: Slots, month: bool) -> Solution | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from ..entities import GROUPS, WORDS
-from ..kinds import Kind, Slots, Solution, last_number, lists, mentions, near_numbers, says_yes
+from ..kinds import Draw, Kind, Slots, Solution, Solve, last_number, lists, mentions, near_numbers, says_yes
 
 
 def _join(items: list[str]) -> str:
@@ -34,7 +34,7 @@ def _listed(items: list[str], given: list[str], level: int) -> Solution:
 
 
 def _draw_words(rng: Random) -> Slots:
-    return {"words": _join(rng.sample(WORDS, rng.choice((3, 3, 4, 4, 5))))}
+    return {"words": _join(rng.sample(WORDS, rng.choice((3, 3, 3, 4, 5))))}
 
 
 def _sort_words(slots: Slots) -> Solution | None:
@@ -45,7 +45,7 @@ def _sort_words(slots: Slots) -> Solution | None:
 
 
 def _draw_numbers(rng: Random) -> Slots:
-    return {"numbers": _join([str(n) for n in rng.sample(range(1, rng.choice((10, 50, 100))), rng.choice((3, 4, 5)))])}
+    return {"numbers": _join([str(n) for n in rng.sample(range(1, rng.choice((10, 10, 50))), rng.choice((3, 3, 4)))])}
 
 
 def _numbers(slots: Slots) -> list[str] | None:
@@ -114,7 +114,7 @@ def _count_group(slots: Slots) -> Solution | None:
 
 
 def _draw_pair(rng: Random) -> Slots:
-    a, b = rng.sample(range(1, rng.choice((20, 100, 1000))), 2)
+    a, b = rng.sample(range(1, rng.choice((10, 20, 100))), 2)
     return {"a": str(a), "b": str(b)}
 
 
@@ -170,13 +170,13 @@ def _kind(
     intent: str,
     skills: tuple[str, ...],
     templates: tuple[str, ...],
-    draw: object,
-    solve: object,
+    draw: Draw,
+    solve: Solve,
     weight: float = 1.0,
 ) -> Kind:
     use_case = {"sorting": "list sorting", "counting": "counting", "comparison": "comparison"}[family]
     tag = "Data analysis" if family != "comparison" else "Reasoning"
-    return Kind(family, tag, intent, use_case, skills, templates, draw, solve, weight, name=name)  # type: ignore[arg-type]
+    return Kind(family, tag, intent, use_case, skills, templates, draw, solve, weight, name=name)
 
 
 _ORDER, _COUNT, _COMPARE = ("alphabetical order",), ("counting",), ("number sense",)

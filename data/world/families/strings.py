@@ -1,11 +1,11 @@
-"""Edits on the letters of known words, and small Python expressions over them."""
+"""Edits on the letters of known words, and on the order of words."""
 
 from __future__ import annotations
 
 from random import Random
 
 from ..entities import WORDS
-from ..kinds import Kind, Slots, Solution, exactly, last_number, mentions, near_numbers, says_yes
+from ..kinds import Draw, Kind, Slots, Solution, Solve, exactly, last_number, mentions, near_numbers, says_yes
 
 _IRREGULAR = {"mouse": "mice", "child": "children", "fish": "fish", "sheep": "sheep", "knife": "knives", "wolf": "wolves"}
 
@@ -18,11 +18,11 @@ def plural(word: str) -> str:
     return word + ("es" if word.endswith(("s", "x", "ch", "sh")) else "s")
 
 
-def _word(rng: Random) -> Slots:
+def draw_word(rng: Random) -> Slots:
     return {"word": rng.choice(WORDS)}
 
 
-def _known(slots: Slots) -> str | None:
+def known_word(slots: Slots) -> str | None:
     word = slots["word"].lower()
     return word if word in WORDS else None
 
@@ -39,7 +39,7 @@ def _edited(key: str, level: int, wrong: tuple[str, ...], *say: str, strict: boo
 
 
 def _letter(slots: Slots, last: bool) -> Solution | None:
-    if (word := _known(slots)) is None:
+    if (word := known_word(slots)) is None:
         return None
     key = word[-1] if last else word[0]
     which = "last" if last else "first"
@@ -53,7 +53,7 @@ def _letter(slots: Slots, last: bool) -> Solution | None:
 
 
 def _spell(slots: Slots) -> Solution | None:
-    if (word := _known(slots)) is None:
+    if (word := known_word(slots)) is None:
         return None
     key = "-".join(word)
     wrong = (key[:-2], "-".join(word[:1] + word[2:]), word, "-".join(word + word[-1]))
@@ -61,20 +61,20 @@ def _spell(slots: Slots) -> Solution | None:
 
 
 def _upper(slots: Slots) -> Solution | None:
-    if (word := _known(slots)) is None:
+    if (word := known_word(slots)) is None:
         return None
     return _edited(word.upper(), 1, (word, word.capitalize(), word.upper()[:-1]))
 
 
 def _reverse(slots: Slots) -> Solution | None:
-    if (word := _known(slots)) is None:
+    if (word := known_word(slots)) is None:
         return None
     back = word[::-1]
     return _edited(back, 3 if len(word) < 5 else 4, (word, back[1:] + back[0], back[:-1], word[0] + back[1:]))
 
 
 def _plural(slots: Slots) -> Solution | None:
-    if (word := _known(slots)) is None:
+    if (word := known_word(slots)) is None:
         return None
     level = 0 if plural(word) == word + "s" else 2
     wrong = tuple(one for one in (word, word + "es", word + "s", word + "en") if one != plural(word))
@@ -82,7 +82,7 @@ def _plural(slots: Slots) -> Solution | None:
 
 
 def _letters(slots: Slots) -> Solution | None:
-    if (word := _known(slots)) is None:
+    if (word := known_word(slots)) is None:
         return None
     value = len(word)
     return Solution(
@@ -95,7 +95,7 @@ def _letters(slots: Slots) -> Solution | None:
 
 
 def _has_letter(slots: Slots) -> Solution | None:
-    word, letter = _known(slots), slots["letter"].lower()
+    word, letter = known_word(slots), slots["letter"].lower()
     if word is None or len(letter) != 1:
         return None
     key, other = ("Yes", "No") if letter in word else ("No", "Yes")
@@ -108,7 +108,7 @@ def _draw_has(rng: Random) -> Slots:
 
 
 def _draw_mixed_up(rng: Random) -> Slots:
-    return {"words": " ".join(rng.sample(WORDS, rng.choice((2, 3, 3, 4))))}
+    return {"words": " ".join(rng.sample(WORDS, rng.choice((2, 2, 3, 3))))}
 
 
 def _backwards(slots: Slots) -> Solution | None:
@@ -123,7 +123,9 @@ def _backwards(slots: Slots) -> Solution | None:
 _EDIT = ("spelling",)
 
 
-def _kind(name: str, intent: str, templates: tuple[str, ...], solve: object, weight: float = 1.0, draw: object = _word) -> Kind:
+def _kind(
+    name: str, intent: str, templates: tuple[str, ...], solve: Solve, weight: float = 1.0, draw: Draw = draw_word
+) -> Kind:
     return Kind(
         "string edits",
         "Editing",
@@ -133,97 +135,12 @@ def _kind(name: str, intent: str, templates: tuple[str, ...], solve: object, wei
         templates,
         draw,
         solve,
-        weight,  # type: ignore[arg-type]
-        name=name,
-    )
-
-
-def _draw_two(rng: Random) -> Slots:
-    return {"a": str(rng.randint(2, 12)), "b": str(rng.randint(2, 12))}
-
-
-def _python(key: str, level: int, *wrong: str) -> Solution:
-    return Solution(
-        key,
-        ("It gives {key}", "The value is {key}", "{key}"),
-        _value_is(key),
-        level,
-        tuple(dict.fromkeys(one for one in wrong if one != key)),
-    )
-
-
-def _value_is(key: str):  # noqa: ANN202 - the type of `holds`
-    bare = key.strip("'")
-    loose = exactly(bare)
-    return lambda reply: loose(reply.replace("'", "").replace("It gives ", "").replace("The value is ", ""))
-
-
-def _python_sum(slots: Slots, sign: str) -> Solution | None:
-    a, b = int(slots["a"]), int(slots["b"])
-    if not (0 <= a < 200 and 0 <= b < 200):
-        return None
-    value = {"+": a + b, "-": a - b, "*": a * b}[sign]
-    return _python(str(value), 3 if sign == "*" else 2, *near_numbers(value), str(a + b))
-
-
-def _python_len(slots: Slots) -> Solution | None:
-    word = _known(slots)
-    return None if word is None else _python(str(len(word)), 2, *near_numbers(len(word)))
-
-
-def _python_upper(slots: Slots) -> Solution | None:
-    word = _known(slots)
-    return None if word is None else _python(f"'{word.upper()}'", 2, f"'{word}'", f"'{word.capitalize()}'")
-
-
-def _python_index(slots: Slots) -> Solution | None:
-    word, n = _known(slots), int(slots["n"])
-    if word is None or not 0 <= n < len(word):
-        return None
-    return _python(f"'{word[n]}'", 1 if n == 0 else 3, f"'{word[n - 1]}'", f"'{word[-1]}'", f"'{word}'")
-
-
-def _python_max(slots: Slots, pick: str) -> Solution | None:
-    values = [int(slots[name]) for name in "abc"]
-    return _python(str({"max": max, "min": min}[pick](values)), 1, *(str(v) for v in values), str(sum(values)))
-
-
-def _python_bool(slots: Slots) -> Solution | None:
-    a, b = int(slots["a"]), int(slots["b"])
-    return _python(str(a > b), 1, str(a <= b))
-
-
-def _code(name: str, call: str, solve: object, draw: object, weight: float = 1.0) -> Kind:
-    templates = (
-        f"What does the Python expression {call} give?",
-        f"Evaluate in Python: {call}",
-        f"What is printed by print({call})?",
-        f"In Python, what is {call}?",
-    )
-    return Kind(
-        "python",
-        "Coding & Debugging",
-        "evaluate a Python expression",
-        "code reading",
-        ("python", "expressions"),
-        templates,
-        draw,
-        solve,
         weight,
         name=name,
-    )  # type: ignore[arg-type]
+    )
 
 
-def _draw_three(rng: Random) -> Slots:
-    return dict(zip("abc", map(str, rng.sample(range(1, 60), 3)), strict=True))
-
-
-def _draw_index(rng: Random) -> Slots:
-    word = rng.choice(WORDS)
-    return {"word": word, "n": str(rng.choice((0, 0, 1, 2)))}
-
-
-EDITS = (
+KINDS = (
     _kind(
         "first letter",
         "find the first letter of a word",
@@ -319,21 +236,3 @@ EDITS = (
         _draw_mixed_up,
     ),
 )
-PYTHON = (
-    _code("sum", "{a} + {b}", lambda slots: _python_sum(slots, "+"), _draw_two),
-    _code(
-        "difference",
-        "{a} - {b}",
-        lambda slots: _python_sum(slots, "-"),
-        lambda rng: dict(zip("ab", map(str, sorted(rng.sample(range(1, 20), 2), reverse=True)), strict=True)),
-        0.7,
-    ),
-    _code("product", "{a} * {b}", lambda slots: _python_sum(slots, "*"), _draw_two, 0.8),
-    _code("length", "len('{word}')", _python_len, _word),
-    _code("upper", "'{word}'.upper()", _python_upper, _word),
-    _code("index", "'{word}'[{n}]", _python_index, _draw_index),
-    _code("maximum", "max([{a}, {b}, {c}])", lambda slots: _python_max(slots, "max"), _draw_three),
-    _code("minimum", "min([{a}, {b}, {c}])", lambda slots: _python_max(slots, "min"), _draw_three),
-    _code("greater", "{a} > {b}", _python_bool, _draw_two, 0.7),
-)
-KINDS = EDITS + PYTHON

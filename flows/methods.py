@@ -1,0 +1,112 @@
+"""Methods of several stages as a recipe names them: their configuration, and the steps that ask a model, in order.
+
+How their stages follow one another is told in `flows/codeclm.py` and `flows/wildfeedback.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ..filters.checklist import Checklist
+from ..filters.feedback import FindFeedback
+from ..filters.moderation import Guard, GuardModel
+from ..generators.chatlogs import Layout, Selection
+from ..generators.codeclm import Contrast
+from ..generators.codeclm_metadata import Decode, Encode, Plausible, SelfRubrics
+from ..generators.wildfeedback import Expert, OnPolicy
+from ..schemas.step import Step
+
+Pairs = Annotated[Expert | OnPolicy, Field(discriminator="method")]
+Moderation = Annotated[Guard | GuardModel, Field(discriminator="method")]
+
+
+class CodecLM(BaseModel):
+    """Instructions for a task distribution that seeds or metadata describe, where two models answer unequally well."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: Literal["codeclm"] = "codeclm"
+    rows: int = Field(2000, gt=0, description="accepted instructions wanted; section 5.1 uses 500 to 8000")
+    seeds: str | None = Field(None, description="seed instructions: a JSONL, JSON, CSV or Parquet file, or hub:name")
+    column: str = Field("instruction", description="the seeds' column that holds the instruction")
+    metadata: str | None = Field(None, description="metadata written by hand: records of `use_case` and `skills`")
+    entries: int = Field(200, gt=0, description="metadata entries that the pool is enlarged to; appendix A.3")
+    most_rounds: int = Field(5, ge=1, description="times that every entry is decoded before a short quota is accepted")
+    encode: Encode = Encode()
+    plausible: Plausible | None = Field(None, description="vote on mixed entries; what is below `least_plausible` goes")
+    least_plausible: float = Field(0.5, ge=0, le=1)
+    rubrics: SelfRubrics = SelfRubrics()
+    decode: Decode = Decode()
+    contrast: Contrast = Contrast()
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> CodecLM:
+        if self.seeds is None and self.metadata is None:
+            raise ValueError("codeclm needs `seeds` (instructions) or `metadata` (use cases and skills), or both")
+        return self
+
+    def steps(self) -> Iterator[Step]:
+        """The steps that ask a model, in order."""
+        if self.seeds is not None:
+            yield self.encode
+        if self.plausible is not None:
+            yield self.plausible
+        yield from (self.rubrics, self.decode, self.contrast)
+
+    def sources(self) -> tuple[str, ...]:
+        """The fields that name files."""
+        return ("seeds", "metadata")
+
+
+class HeldOut(BaseModel):
+    """A set for evaluation, apart from what is trained on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    groups: int = Field(70, ge=1, description="clusters of prompts with their wishes")
+    nearest: int = Field(10, ge=1, description="items from each, nearest to its centre first")
+    encoder: str | None = Field(None, description="a sentence-transformers model; default: the embedded all-MiniLM-L6-v2")
+
+
+class WildFeedback(BaseModel):
+    """Preference pairs from the complaints that users made in a chat log."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: Literal["wildfeedback"] = "wildfeedback"
+    logs: str = Field(description="a JSONL, JSON or Parquet file, or hub:name")
+    layout: Layout | Literal["wildfeedback"] = Field("wildchat", description="of the records; wildfeedback: labelled ones")
+    rows: int | None = Field(None, gt=0, description="conversations to read; default: all")
+    select: Selection = Selection()
+    scrub: bool = Field(True, description="replace personal data by its kind")
+    chunk_rows: int = Field(20_000, gt=0, description="conversations in memory at once")
+    find: FindFeedback = FindFeedback()
+    most_per_chat: int = Field(3, ge=1, description="pairs from one conversation")
+    longest_prompt: int = Field(24_000, gt=0, description="characters; the oldest turns go first")
+    pairs: Pairs = Expert()
+    moderation: Moderation | None = Field(Guard(), description="drops pairs with an unsafe side or unsafe wishes")
+    most_unsafe: float = Field(0.5, ge=0, le=1, description="probability of unsafe above which a pair goes")
+    checklist: Checklist | None = Field(None, description="keep only pairs whose chosen side wins; on-policy pairs always")
+    held_out: HeldOut | None = Field(None, description="set mainstream items aside, in held_out/ beside the dataset")
+    approved: bool = Field(False, description="also hand on replies that users liked, as lessons without a rejected side")
+
+    def steps(self) -> Iterator[Step]:
+        """The steps that ask a model, in order."""
+        if self.layout != "wildfeedback":
+            yield self.find
+        yield self.pairs
+        if self.moderation is not None:
+            yield self.moderation
+        if (judge := self.pair_judge()) is not None:
+            yield judge
+
+    def sources(self) -> tuple[str, ...]:
+        """The fields that name files."""
+        return ("logs",)
+
+    def pair_judge(self) -> Checklist | None:
+        """The judge that pairs must pass."""
+        return self.checklist or (Checklist(engine=self.pairs.judge) if isinstance(self.pairs, OnPolicy) else None)
