@@ -2,8 +2,8 @@
 
     python bench/throughput.py [--rows 2000] [--rounds 3]
 
-Baseline 1 is `vllm.LLM.generate` on the same prompts (as text), sampling, seeds and model, in a process of its own, all prompts in one
-call; runs alternate, so that both meet the same machine. Baseline 2 is arithmetic: rows x latency / rows in flight. Loading a model counts on neither side.
+Baseline 1 is `vllm.LLM.generate` on the same prompts (as text), sampling, seeds and model, in a process of its own, all prompts
+in one call; runs alternate, so that both meet the same machine. Baseline 2 is arithmetic: rows x latency / rows in flight. Loading a model counts on neither side.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from ..schemas.manifest import Part
-from ..schemas.tables import TABLES, Row, builder
+from ..schemas.tables import TABLES, Row, builder, plain
 
 
 class StoreError(RuntimeError):
@@ -62,7 +62,7 @@ class Journal:
 
     def append(self, done: Sequence[tuple[str, Sequence[Row]]], spent: Spent) -> None:
         """One line for each input row, and one for what they cost: checksum, then the entry."""
-        entries = [{"id": name, "rows": [(type(row).__name__, dataclasses.asdict(row)) for row in rows]} for name, rows in done]
+        entries = [{"id": name, "rows": [(type(row).__name__, plain(type(row))(row)) for row in rows]} for name, rows in done]
         lines = []
         for entry in (*entries, {"spent": dataclasses.astuple(spent)}):
             body = json.dumps(entry, ensure_ascii=True, separators=(",", ":")).encode()

@@ -18,7 +18,7 @@ from rich.table import Table
 from ..schemas.manifest import StageManifest
 
 LOG_EVERY_SECONDS = 10.0  # a line in a log that is no terminal
-ARTIFACT_EVERY_SECONDS = 2.0  # an artifact update is a call to Prefect's server
+ARTIFACT_EVERY_SECONDS = 5.0  # an artifact update is a call to Prefect's server, made between two units
 
 
 @dataclass(slots=True)
