@@ -160,7 +160,12 @@ async def spread(step: Step, rows: Sequence[Row], *llms: LLM) -> list[Row]:
 
 def gap(sides: Sequence[Sequence[bool | None]]) -> dict[str, float]:
     chosen, rejected = (share(sum(bool(pair[i]) for pair in sides), len(sides)) for i in (0, 1))
-    return {"pairs": len(sides), "chosen_meets": chosen, "rejected_meets": rejected, "points": round(100 * (chosen - rejected), 1)}
+    return {
+        "pairs": len(sides),
+        "chosen_meets": chosen,
+        "rejected_meets": rejected,
+        "points": round(100 * (chosen - rejected), 1),
+    }
 
 
 def share(part: int, whole: int) -> float:

@@ -1,8 +1,7 @@
-"""Moderation: the probability that an exchange is unsafe, asked of a general model by prompt or of a guard model by its template.
+"""Moderation by prompt: how safe an exchange is, asked of any chat model. Guard models with a template of their own: `safety.py`.
 
-WildFeedback (arXiv:2408.15549) drops what a moderation service flags, because users also wish for harmful things. `Guard`
-asks any chat model with a prompt of ours; `GuardModel` hands the conversation to a model trained for this (Llama Guard
-and its kin), whose own chat template holds the policy and whose first word is `safe` or `unsafe`.
+WildFeedback (arXiv:2408.15549) drops what a moderation service flags, because users also wish for harmful things. The score is
+that of `Safety`, the probability of `safe`, so the two stand in for each other.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from ..schemas.llm import LLM, Choice
+from ..schemas.llm import LLM
 from ..schemas.prompts import fill, prompt
 from ..schemas.step import Step
 from ..schemas.tables import Chat, Row, Score, Turn, text_of
@@ -21,10 +20,11 @@ OPTIONS = ("safe", "unsafe")
 
 
 class Guard(Step):
-    """The probability of `unsafe`, by prompt."""
+    """The probability that the last reply of a conversation is safe."""
 
     method: Literal["guard"] = "guard"
     engine: str = Field("judge", description="which engine moderates")
+    least_mass: float = Field(0.05, ge=0, le=1, description="probability that the two words must hold, else no verdict")
 
     consumes: ClassVar = Chat  # a conversation that ends in the reply
     produces: ClassVar = (Score,)
@@ -35,25 +35,11 @@ class Guard(Step):
         *asked, reply = row.turns
         instruction = asked[-1].content if len(asked) == 1 else text_of(asked)
         question = fill(prompt("safety/guard"), instruction=instruction, response=reply.content)
-        return [_score(row, llm, await llm.choose([Turn("user", question)], OPTIONS))]
-
-
-class GuardModel(Step):
-    """The probability of `unsafe`, by a guard model's own template."""
-
-    method: Literal["guard_model"] = "guard_model"
-    engine: str = Field("guard", description="which engine, a guard model, moderates")
-
-    consumes: ClassVar = Chat
-    produces: ClassVar = (Score,)
-
-    async def __call__(self, row: Chat, llm: LLM) -> Sequence[Row]:
-        """The conversation as it is."""
-        return [_score(row, llm, await llm.choose(row.turns, OPTIONS))]
-
-
-def _score(row: Chat, llm: LLM, choice: Choice) -> Score:
-    if choice.finish == "error":
-        return Score(row.id, "unsafe", None, None, llm.model, choice.error)
-    unsafe = choice.probabilities["unsafe"]
-    return Score(row.id, "unsafe", unsafe, OPTIONS[unsafe > 0.5], llm.model, None)
+        choice = await llm.choose([Turn("user", question)], OPTIONS)
+        if choice.finish == "error":
+            return [Score(row.id, "safety", None, None, llm.model, choice.error)]
+        if choice.mass < self.least_mass:
+            said = f"only {choice.mass:.3f} of the probability is on safe and unsafe"
+            return [Score(row.id, "safety", None, None, llm.model, said)]
+        safe = choice.probabilities["safe"]
+        return [Score(row.id, "safety", safe, OPTIONS[safe < 0.5], llm.model, None)]

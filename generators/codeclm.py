@@ -132,9 +132,7 @@ class Contrast(Step):
             return "strong_broken"
         return "strong" if duel.gap > 0 else "target" if _whole(duel.target) else "target_cut_off"
 
-    async def _improve(
-        self, name: str, row: Seed, parent: str, actions: list[str], number: int, strong: LLM
-    ) -> str | Drop:
+    async def _improve(self, name: str, row: Seed, parent: str, actions: list[str], number: int, strong: LLM) -> str | Drop:
         """The instruction made harder by the next action; a rewrite that fails a guard is tried once more with another."""
         fault, text = "", ""
         for attempt in range(min(TRIES, len(actions))):
