@@ -1,30 +1,49 @@
-"""The language of a text, as ISO 639-1 in capitals, by lingua (optional: `pip install lingua-language-detector`).
+"""Which language an instruction is in, by lingua over all its languages, as in Magpie's released sets (arXiv:2406.08464).
 
-Magpie tags its instructions so (arXiv:2406.08464, section 2.2). A text in which no language is clearly ahead is null, and
-null is not among any allowed languages: `rules.not_among(pl.col("language"), allowed=["EN"], name="language")`.
+The label is the ISO 639-1 code in upper case, as in the published columns; the value is lingua's confidence. It asks no model and
+needs the extra `language` (`lingua-language-detector`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
 
 import polars as pl
 
+from ..schemas.tables import Chat, Score, conform, frame
+from ..schemas.tables import rows as rows_of
+from .tagging import first_instruction
 
-def languages(texts: pl.Series, *, among: Sequence[str] = (), least_lead: float = 0.1) -> pl.Series:
-    """The language of each text. `among` narrows the choice, which makes it faster and surer on short texts.
+if TYPE_CHECKING:
+    from lingua import LanguageDetector
+
+
+def languages(chats: pl.DataFrame) -> pl.DataFrame:
+    """A table of `Chat` -> a table of `Score` named `language`, a row for each chat."""
+    conform(Chat, chats)
+    asked = [(row.id, first_instruction(row.turns)) for row in rows_of(Chat, chats)]
+    ranked = detector().compute_language_confidence_values_in_parallel([text for _, text in asked])
+    scores = []
+    for (about, _), values in zip(asked, ranked, strict=True):
+        best = max(values, key=lambda one: one.value)
+        if best.value > 0:
+            code = best.language.iso_code_639_1.name.upper()
+            scores.append(Score(about, "language", best.value, code, "lingua", None))
+        else:
+            scores.append(Score(about, "language", None, None, "lingua", "no word of any language"))
+    return frame(Score, scores)
+
+
+@cache
+def detector() -> LanguageDetector:
+    """lingua over all its languages; loads a language's model when it first needs it.
 
     Raises:
-        ValueError: for codes that lingua does not know.
+        ModuleNotFoundError: if lingua is not installed, with the remedy.
     """
-    from lingua import IsoCode639_1, Language, LanguageDetectorBuilder
-
-    known = {language.iso_code_639_1.name: language.iso_code_639_1 for language in Language.all()}
-    strange = [code for code in among if code.upper() not in known]
-    if strange or len(among) == 1:
-        raise ValueError(f"among={list(among)}: expected two or more of {', '.join(sorted(known))}")
-    codes: list[IsoCode639_1] = [known[code.upper()] for code in among]
-    builder = LanguageDetectorBuilder.from_iso_codes_639_1(*codes) if codes else LanguageDetectorBuilder.from_all_languages()
-    detector = builder.with_minimum_relative_distance(least_lead).build()
-    found = detector.detect_languages_in_parallel_of(texts.fill_null("").to_list())
-    return pl.Series("language", [language.iso_code_639_1.name if language else None for language in found], dtype=pl.String)
+    try:
+        from lingua import LanguageDetectorBuilder
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("tagging languages needs lingua: pip install 'rookery[language]'") from error
+    return LanguageDetectorBuilder.from_all_languages().build()

@@ -1,8 +1,8 @@
-"""Safety by a guard model: any model whose chat template frames a conversation and whose first word is safe or unsafe.
+"""Guards: whether an exchange is safe. A guard model with its own template, or any model with a prompt.
 
-Llama Guard and its kin (Inan et al., arXiv:2312.06674; Magpie, arXiv:2406.08464, section 2.2, tags with Llama-Guard-2). The
-first token's probabilities are read, so the verdict is a number and a threshold costs no second pass:
-`rules.below(pl.col("safety"), least=0.5, name="unsafe")`. A guard is an engine like any other: name it in the recipe.
+Magpie (Xu et al., arXiv:2406.08464, section 3.2) tags with Llama-Guard-2 and keeps its raw text; so does `Guard`, with any model that
+answers a conversation with "safe", or "unsafe" and the categories on the next line (Llama-Guard 1 to 4, ShieldGemma-like
+fine-tunes). `GuardPrompt` reads the probability of the two words from a model that is no guard.
 """
 
 from __future__ import annotations
@@ -12,30 +12,56 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from ..schemas.llm import LLM
+from ..schemas.llm import LLM, Decoding
+from ..schemas.prompts import fill, prompt
 from ..schemas.step import Step
-from ..schemas.tables import Chat, Row, Score
+from ..schemas.tables import Chat, Note, Row, Score, Turn, text_of
+
+GREEDY = Decoding(temperature=0.0, max_tokens=32)
 
 
-class Safety(Step):
-    """The probability that a conversation is safe, and the likelier word as label."""
+class Guard(Step):
+    """A guard model's verdict, in its own template. Reads conversations that end in an answer, under the answer's id."""
 
-    method: Literal["safety"] = "safety"
-    engine: str = Field("guard", description="which engine guards")
-    safe: str = Field("safe", description="the guard's first word for a safe conversation")
-    unsafe: str = Field("unsafe", description="the guard's first word for an unsafe one")
-    least_mass: float = Field(0.5, ge=0, le=1, description="probability that the two words must hold, else no verdict")
+    method: Literal["guard"] = "guard"
+    engine: str = Field("guard", description="which engine guards; its chat template asks the question")
+
+    consumes: ClassVar = Chat
+    produces: ClassVar = (Score, Note)
+
+    async def __call__(self, row: Chat, llm: LLM) -> Sequence[Row]:
+        """Score `safety`, 1 for safe and 0 for unsafe, with the categories as its reason; note `guard`, the raw text."""
+        reply = await llm.chat(row.turns, GREEDY, 0)
+        if reply.finish == "error":
+            return [Score(row.id, "safety", None, None, llm.model, reply.error)]
+        verdict, _, categories = reply.text.strip().partition("\n")
+        label, note = verdict.strip().lower(), Note(row.id, "guard", 0, reply.text.strip())
+        if label not in ("safe", "unsafe"):
+            return [Score(row.id, "safety", None, None, llm.model, f"neither safe nor unsafe: {verdict[:60]!r}"), note]
+        return [Score(row.id, "safety", float(label == "safe"), label, llm.model, categories.strip() or None), note]
+
+
+class GuardPrompt(Step):
+    """Any model's verdict, by the probabilities of the two words."""
+
+    method: Literal["guard_prompt"] = "guard_prompt"
+    engine: str = Field("main", description="which engine guards")
+    least_mass: float = Field(0.05, ge=0, le=1, description="probability that the two words must hold together, else no score")
 
     consumes: ClassVar = Chat
     produces: ClassVar = (Score,)
+    prompts: ClassVar = ("safety/guard",)
 
     async def __call__(self, row: Chat, llm: LLM) -> Sequence[Row]:
-        """Show the guard the conversation and read its first word."""
-        choice = await llm.choose(row.turns, [self.safe, self.unsafe])
+        """Score `safety`: the probability of "safe"."""
+        *asked, answer = row.turns
+        instruction = asked[-1].content if len(asked) == 1 else text_of(asked)
+        question = fill(prompt("safety/guard"), instruction=instruction, response=answer.content)
+        choice = await llm.choose([Turn("user", question)], ("safe", "unsafe"))
         if choice.finish == "error":
-            return [Score(row.id, self.method, None, None, llm.model, choice.error)]
+            return [Score(row.id, "safety", None, None, llm.model, choice.error)]
         if choice.mass < self.least_mass:
-            said = f"only {choice.mass:.3f} of the probability is on {self.safe} and {self.unsafe}"
-            return [Score(row.id, self.method, None, None, llm.model, said)]
-        safe = choice.probabilities[self.safe]
-        return [Score(row.id, self.method, safe, self.safe if safe >= 0.5 else self.unsafe, llm.model, None)]
+            why = f"only {choice.mass:.3f} of the probability is on safe and unsafe"
+            return [Score(row.id, "safety", None, None, llm.model, why)]
+        safe = choice.probabilities["safe"]
+        return [Score(row.id, "safety", safe, "safe" if safe >= 0.5 else "unsafe", llm.model, None)]

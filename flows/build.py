@@ -1,6 +1,6 @@
 """The line, from a recipe to a dataset. This file is its table of contents.
 
-generate -> clean -> answer -> judge -> pair -> publish
+generate -> clean -> tag -> choose -> answer -> judge -> pair -> publish
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from prefect import flow
 from rich.console import Console
 
 from ..filters import rules
+from ..filters.choose import Choose
+from ..filters.language import languages
 from ..schemas.digest import digest, seed_of
 from ..schemas.manifest import RunManifest
-from ..schemas.tables import Answer, Chat, Drop, Preference, Seed, Turn, frame, schema, text_of
+from ..schemas.tables import Answer, Chat, Drop, Preference, Score, Seed, Turn, frame, schema, text_of
 from ..schemas.tables import rows as rows_of
 from . import codeclm, export, wildfeedback
 from .cluster import Fleet
@@ -38,8 +40,11 @@ def build(recipe: Recipe, runs: Path = Path("runs")) -> Path:
         line = Line(recipe, folder, fleet, console)
 
         made = generated(line)
-        prompts = line.sieve("clean", Chat, made.prompts, {"clean": recipe.clean.model_dump(mode="json")}, cleaned_by(recipe.clean))
+        prompts = line.sieve(
+            "clean", Chat, made.prompts, {"clean": recipe.clean.model_dump(mode="json")}, cleaned_by(recipe.clean)
+        )
         if made.answers is None or made.scores is None:
+            prompts = chosen(line, prompts)
             answers = line.spread("answer", recipe.answer, prompts)[Answer]
             scores = line.spread("judge", recipe.judge, answered(prompts, answers))[recipe.judge.produces[0]]
         else:
@@ -95,6 +100,25 @@ def cleaned_by(clean: Clean) -> Sieve:
         return kept, as_drops("clean", pl.concat(dropped))
 
     return sieve
+
+
+def chosen(line: Line, prompts: pl.DataFrame) -> pl.DataFrame:
+    """The prompts that are worth answering, by what a model and lingua say of them."""
+    recipe = line.recipe
+    if recipe.tag is None and recipe.choose == Choose():
+        return prompts
+    said = [frame(Score, [])] if recipe.tag is None else [line.spread("tag", recipe.tag, prompts)[Score]]
+    if recipe.choose.languages:
+        said.append(languages(prompts))
+    scores = pl.concat(said)
+
+    def sieve(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        kept, dropped = recipe.choose(table, scores)
+        return kept, as_drops("choose", dropped.with_columns(detail=pl.lit("")))
+
+    return line.sieve(
+        "choose", Chat, prompts, {"choose": recipe.choose.model_dump(mode="json"), "scores": content(scores)}, sieve
+    )
 
 
 def as_drops(stage: str, table: pl.DataFrame) -> pl.DataFrame:

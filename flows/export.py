@@ -1,8 +1,9 @@
 """From tables to the datasets that TRL takes: pairs, thumbs, lessons and all candidates. Pure functions, joined by id.
 
-Each gives a frame of its row class in `schemas.exports` and the counts of what it skipped, by reason. Rows keep the order of the table they
-come from, so the same tables give the same bytes. The formats are TRL's (explicit prompt, conversational); `unpaired` follows BCO's need
-(arXiv:2404.04656) for labels with absolute meaning: thresholds, never "it lost a pair".
+Each gives a frame of its row class in `schemas.exports` and the counts of what it skipped, by reason. Rows keep the order
+of the table they come from, so the same tables give the same bytes. The formats are TRL's (explicit prompt,
+conversational); `unpaired` follows BCO's need (arXiv:2404.04656) for labels with absolute meaning: thresholds, never
+"it lost a pair".
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def unpaired(
 def sft(
     chats: pl.DataFrame, answers: pl.DataFrame, scores: pl.DataFrame, *, least: float | None = None
 ) -> tuple[pl.DataFrame, Skipped]:
-    """Each prompt with its best answer, if that reaches `least`. Ties go to the smaller id. `scores` are one judge's."""
+    """Each prompt with its best answer, if that reaches `least`. Ties go to the smaller id; one judge's scores."""
     table = _rated(chats, answers, scores)
     kept, skipped = _split(
         table,
@@ -117,7 +118,7 @@ def candidates(chats: pl.DataFrame, answers: pl.DataFrame, scores: pl.DataFrame)
     return shaped(Slate, rows.drop_nulls("completions").with_columns(meta=pl.col("origin"))), skipped
 
 
-# -- what the exports have in common -------------------------------------------------------------------------------------
+# -- what the exports have in common -----------------------------------------------------------------------------------
 
 
 def asked(chats: pl.DataFrame) -> pl.DataFrame:

@@ -15,16 +15,20 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from ..filters import rules
+from ..filters.choose import Choose
 from ..filters.judge import Pointwise
+from ..filters.taggers import MagpieTags
 from ..generators.candidates import Independent
 from ..generators.magpie import Magpie
+from ..generators.magpie_turns import MagpieTurns
 from ..generators.pairs import BestWorst
 from ..schemas.digest import digest
 from ..schemas.step import Step
 from .engines.spec import AnySpec
 from .methods import CodecLM, WildFeedback
 
-Generator = Annotated[Magpie | CodecLM | WildFeedback, Field(discriminator="method", description="where prompts come from")]
+AnyGenerator = Magpie | MagpieTurns | CodecLM | WildFeedback
+Generator = Annotated[AnyGenerator, Field(discriminator="method", description="where prompts come from")]
 Candidates = Annotated[Independent, Field(description="how candidate answers are drawn")]
 Judge = Annotated[Pointwise, Field(description="how an answer is scored")]
 Pairing = Annotated[BestWorst, Field(description="which two answers become a pair")]
@@ -75,6 +79,8 @@ class Recipe(BaseModel):
     engines: dict[str, AnySpec] = Field(min_length=1, description="models by the name that steps call them")
     generate: Generator
     clean: Clean = Clean()
+    tag: MagpieTags | None = Field(None, description="what a model says of the prompts, for `choose` and the dataset")
+    choose: Choose = Field(Choose(), description="which tagged prompts are answered")
     answer: Candidates = Independent()
     judge: Judge = Pointwise()
     pair: Pairing = BestWorst()
@@ -91,10 +97,12 @@ class Recipe(BaseModel):
 
     def steps(self) -> Iterator[Step]:
         """The steps that ask a model, in order. A method of several stages answers and judges by itself."""
-        if isinstance(self.generate, Step):
-            yield from (self.generate, self.answer, self.judge)
-        else:
+        if not isinstance(self.generate, Step):
             yield from self.generate.steps()
+            return
+        yield self.generate
+        yield from () if self.tag is None else (self.tag,)
+        yield from (self.answer, self.judge)
 
     def fingerprint(self) -> str:
         """A digest of the whole recipe."""
@@ -146,8 +154,9 @@ def parse(tree: dict, folder: Path = Path()) -> Recipe:
     except ValidationError as error:
         raise RecipeError("the recipe has faults:\n" + "\n".join(f"  {line}" for line in _faults(error))) from error
     faults = [f"  engines.{name}.{fault}" for name, spec in recipe.engines.items() for fault in spec.faults()]
-    for name in {} if faults else {engines_of(step)[0] for step in recipe.steps() if step.opens_user_turn}:
-        faults += [f"  engines.{name}.{fault}" for fault in recipe.engines[name].user_turn_faults()]
+    for step in [] if faults else [step for step in recipe.steps() if step.opens_user_turn]:
+        name = engines_of(step)[0]
+        faults += [f"  engines.{name}.{fault}" for fault in recipe.engines[name].user_turn_faults(step.steers())]
     if faults:
         raise RecipeError("the recipe has faults:\n" + "\n".join(faults))
     return recipe
@@ -180,7 +189,8 @@ def _faults(error: ValidationError) -> Iterator[str]:
             yield f"{place or 'recipe'}:{value} {fault['msg'].removeprefix('Value error, ')}"
 
 
-_TAGS = {"vllm", "endpoint", "fake", "magpie", "codeclm", "wildfeedback"}  # pydantic puts the chosen member of a union into the path
+# pydantic puts the chosen member of a union into the path
+_TAGS = {"vllm", "endpoint", "fake", "magpie", "magpie_turns", "codeclm", "wildfeedback"}
 
 
 def _keys() -> list[str]:

@@ -15,7 +15,7 @@ from pydantic import Field
 from ..schemas.digest import seed_of
 from ..schemas.llm import LLM, Decoding, Reply
 from ..schemas.step import Step
-from ..schemas.tables import Answer, Chat, Drop, Row
+from ..schemas.tables import Answer, Chat, Drop, Note, Row
 
 
 class Independent(Step):
@@ -29,17 +29,19 @@ class Independent(Step):
     max_tokens: int = Field(1024, gt=0)
 
     consumes: ClassVar = Chat
-    produces: ClassVar = (Answer, Drop)
+    produces: ClassVar = (Answer, Note, Drop)
 
     async def __call__(self, row: Chat, llm: LLM) -> Sequence[Row]:
         """Ask k times at once. A cut-off or failed answer is dropped with its reason; the others stay."""
         decoding = Decoding(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
         seeds = [seed_of(row.id, "answer", ordinal) for ordinal in range(self.k)]
         replies = await asyncio.gather(*(llm.chat(row.turns, decoding, seed) for seed in seeds))
-        return [
+        made = [
             self._kept(row, llm, ordinal, reply, decoding, seed)
             for ordinal, (reply, seed) in enumerate(zip(replies, seeds, strict=True))
         ]
+        thoughts = zip(made, replies, strict=True)
+        return [*made, *(Note(one.id, "reasoning", 0, reply.reasoning) for one, reply in thoughts if reply.reasoning)]
 
     def _kept(self, row: Chat, llm: LLM, ordinal: int, reply: Reply, decoding: Decoding, seed: int) -> Answer | Drop:
         name = self.id_of(llm, row.id, ordinal)

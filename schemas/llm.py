@@ -28,6 +28,7 @@ class Decoding(BaseModel):
     top_p: float = Field(1.0, gt=0.0, le=1.0)
     max_tokens: int = Field(512, gt=0)
     stop: tuple[str, ...] = Field((), description="strings that end the text, besides the template's own")
+    ban_first: tuple[str, ...] = Field((), description="strings that a user's turn must not begin with, if they are one token")
 
     def recorded(self, seed: int | None) -> Sampling:
         """What is written beside a text drawn so."""
@@ -36,13 +37,14 @@ class Decoding(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model wrote. `text` is empty and `error` says why if `finish` is "error"."""
+    """What a model wrote. `text` is empty and `error` says why if `finish` is "error"; reasoning is never part of `text`."""
 
     text: str
     finish: Finish
     tokens_in: int = 0
     tokens_out: int = 0
     error: str = ""
+    reasoning: str = ""  # what a thinking model said to itself
 
 
 @dataclass(frozen=True, slots=True)

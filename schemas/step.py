@@ -31,6 +31,10 @@ class Step(BaseModel):
         """What one row becomes. A failure is a `Drop` or a score without a value, never an exception for a model's fault."""
         raise NotImplementedError
 
+    def steers(self) -> bool:
+        """Whether it opens user turns under a system prompt, which not every template has a place for."""
+        return False
+
     def id_of(self, llm: LLM, *parts: str | int) -> str:
         """The id of a row that this step makes with this model: lineage, and nothing about shards or workers."""
         return digest(self, llm.model, llm.revision, list(parts))

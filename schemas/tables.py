@@ -78,6 +78,18 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Match:
+    """Two answers to one prompt, side by side for a judge that compares."""
+
+    id: Annotated[str, "digest of the prompt and the two answers"]
+    turns: Annotated[list[Turn], "messages up to and including the last user turn"]
+    first: Annotated[str, "id of the first answer"]
+    second: Annotated[str, "id of the second answer"]
+    first_text: Annotated[str, "the first answer"]
+    second_text: Annotated[str, "the second answer"]
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """One number or label about one row. What could not be scored has a null value and a reason."""
 
@@ -133,8 +145,8 @@ class Drop:
     text: Annotated[str, "the row's text, for a reader"]
 
 
-Row = Seed | Chat | Answer | Score | Note | Vector | Preference | Drop
-TABLES: tuple[type[Row], ...] = (Seed, Chat, Answer, Score, Note, Vector, Preference, Drop)
+Row = Seed | Chat | Answer | Match | Score | Note | Vector | Preference | Drop
+TABLES: tuple[type[Row], ...] = (Seed, Chat, Answer, Match, Score, Note, Vector, Preference, Drop)
 
 
 @cache

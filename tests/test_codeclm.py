@@ -163,9 +163,7 @@ def test_encode_asks_once_more_and_then_drops():
 
 
 entries = st.lists(
-    st.tuples(
-        st.sampled_from(["a", "b", "c"]), st.lists(st.sampled_from("uvwxyz"), min_size=1, max_size=3, unique=True)
-    ),
+    st.tuples(st.sampled_from(["a", "b", "c"]), st.lists(st.sampled_from("uvwxyz"), min_size=1, max_size=3, unique=True)),
     max_size=12,
 )
 
@@ -350,10 +348,7 @@ def test_spares_leave_with_their_answers_and_are_marked_as_carried():
 def test_a_table_may_be_cut_anywhere_and_ids_are_unique():
     engine, weak = FakeEngine(FakeSpec(error_share=0.2)), FakeEngine(FakeSpec(model="weak"))
     notes = [Note(ENTRY.id, "action", i, f"do {i}") for i in range(4)]
-    chats = [
-        Chat(f"c{i}", [ENTRY.id], [Turn("user", f"Ask {i}")], "codeclm", "m", "0", None, "stop", 0, 0)
-        for i in range(20)
-    ]
+    chats = [Chat(f"c{i}", [ENTRY.id], [Turn("user", f"Ask {i}")], "codeclm", "m", "0", None, "stop", 0, 0) for i in range(20)]
     rows = assignments(chats, [ENTRY], notes)
 
     async def together():

@@ -7,7 +7,6 @@ import pytest
 
 from rookery.filters.deita import DIGITS, Deita, exchanges, expectation
 from rookery.filters.ifd import Likelihood
-from rookery.filters.safety import Safety
 from rookery.schemas.llm import Choice
 from rookery.schemas.prompts import fill, prompt
 from rookery.schemas.tables import Chat, Sampling, Turn
@@ -92,15 +91,6 @@ def test_a_long_answer_loses_its_beginning_and_says_so():
     scores = scored(Deita(most_chars=7), long, Digits("3"), quality)
     assert quality.asked[0].endswith("#Response#:\nthe end \n##Quality: ")
     assert scores["quality.0"].reason == "the last 7 characters"
-
-
-def test_a_guard_speaks_in_probabilities():
-    safe = scored(Safety(), ONE, Digits("safe"))["safety"]
-    assert (safe.value, safe.label) == (1.0, "safe")
-    unsafe = scored(Safety(), ONE, Digits("unsafe"))["safety"]
-    assert (unsafe.value, unsafe.label) == (0.0, "unsafe")
-    assert scored(Safety(), ONE, Digits("safe", mass=0.1))["safety"].value is None
-    assert scored(Safety(), ONE, Digits(error="gone"))["safety"].reason == "gone"
 
 
 def test_likelihoods_are_of_the_same_tokens_in_any_batch(tmp_path):

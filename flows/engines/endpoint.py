@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from math import exp
 from typing import TYPE_CHECKING
 
 from ...schemas.llm import Choice, Decoding, JSONSchema, Reply, Reward, Speaker
+from ...schemas.reasoning import separate
 from ...schemas.tables import Turn
+from ...schemas.template import TemplateError
+from .first_token import Drawn, draw_without, failed
 from .tokens import Chatter
 
 if TYPE_CHECKING:
-    from openai.types import Completion
+    from openai.types import CompletionUsage
 
     from .spec import EndpointSpec
 
@@ -41,7 +45,8 @@ class EndpointEngine:
 
     async def complete(self, prompt: str | Sequence[int], decoding: Decoding, seed: int) -> Reply:
         """Continue raw text or token ids through the completions route."""
-        return await self._complete(prompt if isinstance(prompt, str) else list(prompt), decoding, seed, [], [])
+        ids = prompt if isinstance(prompt, str) else list(prompt)
+        return (await self._complete(ids, decoding, seed)).reply()
 
     async def chat(
         self,
@@ -53,8 +58,7 @@ class EndpointEngine:
     ) -> Reply:
         """Write the next turn: the assistant's by the chat route, the user's by the completions route."""
         if speaker == "user":
-            stop_ids, stops = self.chatter.user_stops()
-            return await self._complete(self.chatter.user_ids(turns), decoding, seed, stop_ids, stops)
+            return await self._user(turns, decoding, seed)
         from openai import NOT_GIVEN, OpenAIError
 
         shape = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema, "strict": True}}
@@ -71,8 +75,11 @@ class EndpointEngine:
             )
         except OpenAIError as error:
             return Reply("", "error", error=_why(error))
-        drawn = answer.choices[0]
-        return self._reply(drawn.message.content or "", drawn.finish_reason, answer.usage)
+        message = answer.choices[0].message
+        named = message.model_extra or {}  # servers with a reasoning parser give it apart, under either name
+        inside, said = separate(message.content or "")
+        reply = self._drawn(said, (), answer.choices[0].finish_reason, None, answer.usage).reply()
+        return replace(reply, reasoning=named.get("reasoning_content") or named.get("reasoning") or inside)
 
     async def choose(self, turns: Sequence[Turn], options: Sequence[str]) -> Choice:
         """Probabilities of the options among the 20 likeliest first tokens, which is what the protocol gives."""
@@ -116,15 +123,34 @@ class EndpointEngine:
                 )
             from transformers import AutoTokenizer
 
-            self._chatter = Chatter(AutoTokenizer.from_pretrained(self._spec.tokenizer), self.model)
+            self._chatter = Chatter(AutoTokenizer.from_pretrained(self._spec.tokenizer), self.model, self._spec.template)
         return self._chatter
 
     def close(self) -> None:
         """Connections close with the process."""
 
+    async def _user(self, turns: Sequence[Turn], decoding: Decoding, seed: int) -> Reply:
+        try:
+            ids = self.chatter.user_ids(turns)
+        except TemplateError as refusal:
+            return failed(str(refusal)).reply()
+        stop_ids, stops = self.chatter.user_stops()
+
+        async def draw(prompt_ids: list[int], decoding: Decoding, seed: int, bias: dict[int, float]) -> Drawn:
+            return await self._complete(prompt_ids, decoding, seed, stop_ids, stops, bias)
+
+        banned = self.chatter.banned_ids(decoding.ban_first)
+        return (await draw_without(banned, draw, self.chatter.decode, ids, decoding, seed)).reply()
+
     async def _complete(
-        self, prompt: str | list[int], decoding: Decoding, seed: int, stop_ids: Sequence[int], stops: Sequence[str]
-    ) -> Reply:
+        self,
+        prompt: str | list[int],
+        decoding: Decoding,
+        seed: int,
+        stop_ids: Sequence[int] = (),
+        stops: Sequence[str] = (),
+        bias: dict[int, float] | None = None,
+    ) -> Drawn:
         from openai import NOT_GIVEN, OpenAIError
 
         try:
@@ -136,18 +162,22 @@ class EndpointEngine:
                 max_tokens=decoding.max_tokens,
                 seed=seed,
                 stop=[*decoding.stop, *stops] or NOT_GIVEN,
-                extra_body={"stop_token_ids": list(stop_ids)} if stop_ids else None,
+                logit_bias={str(token_id): weight for token_id, weight in bias.items()} if bias else NOT_GIVEN,
+                extra_body={"stop_token_ids": list(stop_ids), "return_token_ids": True} if stop_ids else None,  # vLLM's own
             )
         except OpenAIError as error:
-            return Reply("", "error", error=_why(error))
+            return failed(_why(error))
         drawn = answer.choices[0]
-        return self._reply(drawn.text, drawn.finish_reason, answer.usage)
+        own = drawn.model_extra or {}
+        return self._drawn(drawn.text, own.get("token_ids") or (), drawn.finish_reason, own.get("stop_reason"), answer.usage)
 
-    def _reply(self, text: str, reason: str | None, usage: Completion.usage | None) -> Reply:
+    def _drawn(
+        self, text: str, token_ids: Sequence[int], finish: str | None, stop: object, usage: CompletionUsage | None
+    ) -> Drawn:
         tokens_in, tokens_out = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
         self.tokens_in += tokens_in
         self.tokens_out += tokens_out
-        return Reply(text, "length" if reason == "length" else "stop", tokens_in, tokens_out)
+        return Drawn(text, tuple(token_ids), finish != "length", tokens_in, tokens_out, isinstance(stop, str))
 
 
 def _messages(turns: Sequence[Turn]) -> list[dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 from collections.abc import Sequence
@@ -35,7 +36,15 @@ class FakeEngine:
         schema: JSONSchema | None = None,
         speaker: Speaker = "assistant",
     ) -> Reply:
-        return await self._write(f"{text_of(turns)}\n{speaker}:", decoding, seed)
+        prompt = f"{text_of(turns)}\n{speaker}:"
+        if schema is None:
+            return await self._write(prompt, decoding, seed)
+        draw = await self._draw(prompt, 0 if decoding.temperature == 0.0 else seed)
+        if draw is None:
+            return Reply("", "error", len(prompt.split()), 0, "injected fault")
+        text = json.dumps(_obeying(schema, draw))
+        self.tokens_out += len(text.split())
+        return Reply(text, "stop", len(prompt.split()), len(text.split()))
 
     async def choose(self, turns: Sequence[Turn], options: Sequence[str]) -> Choice:
         draw = await self._draw(text_of(turns), 0)
@@ -70,3 +79,14 @@ class FakeEngine:
         if spec.error_share and random.Random(seed_of("fault", digest(prompt), seed)).random() < spec.error_share:
             return None
         return random.Random(seed_of(digest(prompt), seed))
+
+
+def _obeying(schema: dict, draw: random.Random) -> object:
+    """A value of the schema's shape: objects, lists of up to two, texts and choices."""
+    match schema.get("type"):
+        case "object":
+            return {name: _obeying(kind, draw) for name, kind in schema["properties"].items()}
+        case "array":
+            return [_obeying(schema["items"], draw) for _ in range(draw.randrange(3))]
+        case _:
+            return draw.choice(schema["enum"]) if "enum" in schema else " ".join(draw.choices(WORDS, k=4))

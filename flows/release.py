@@ -1,0 +1,106 @@
+"""From a finished run to the Hub: what the run's manifest lists, checked, with card, report, recipe and manifest beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+from huggingface_hub import HfApi
+
+from .card import card
+from .facts import Facts, manifest, read
+from .hub import PATIENCE, Patience, Release, ReleaseError, publish, tag_of
+from .report import report
+
+
+def write_report(run: Path) -> Path:
+    """`report.html` in the run's folder."""
+    path = run / "report.html"
+    path.write_text(report(read(run)), encoding="utf-8")
+    return path
+
+
+def stage(run: Path, *, licence: str, language: tuple[str, ...] = ("en",), title: str | None = None) -> Facts:
+    """Lay out `release/` in the run's folder, exactly as the repository is to be.
+
+    Shards are linked, not copied, and only those that the manifest lists: what an older recipe left behind stays behind.
+
+    Raises:
+        ReleaseError: if a shard is missing, or is not the one that the manifest describes.
+    """
+    folder = run / "release"
+    shutil.rmtree(folder, ignore_errors=True)
+    faults = []
+    for part in (part for parts in manifest(run).exports.values() for part in parts):
+        source, target = run / "dataset" / part.file, folder / part.file
+        if not source.is_file():
+            faults.append(f"{part.file} is missing")
+        elif _sha256(source) != part.sha256:
+            faults.append(f"{part.file} is not the file that manifest.json describes")
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _link(source, target)
+    if faults:
+        raise ReleaseError(f"{run}: {'; '.join(faults)}; run the recipe again, which writes them anew")
+    folder.mkdir(exist_ok=True)
+    facts = read(run)
+    (folder / "README.md").write_text(card(facts, licence=licence, language=language, title=title), encoding="utf-8")
+    (folder / "report.html").write_text(report(facts), encoding="utf-8")
+    for name in ("recipe.yaml", "manifest.json"):
+        shutil.copyfile(run / name, folder / name)
+    return facts
+
+
+def release(
+    run: Path,
+    repo: str,
+    *,
+    licence: str | None,
+    language: tuple[str, ...] = ("en",),
+    private: bool = True,
+    dry_run: bool = False,
+    api: HfApi | None = None,
+    date: str | None = None,
+    patience: Patience = PATIENCE,
+) -> Release:
+    """`rookery publish`: stage the run and make the repository hold it. `date` is the tag's, by default today's in UTC.
+
+    Raises:
+        ReleaseError: without a licence; and as `stage` and `publish` do.
+    """
+    if not licence:
+        raise ReleaseError(
+            "no licence: name one with --licence (apache-2.0, cc-by-4.0, llama3.1, other...); the licences of the models that "
+            "wrote the data may bind you"
+        )
+    facts = stage(run, licence=licence, language=language)
+    tag = tag_of(date or datetime.now(UTC).date().isoformat(), facts.run.recipe)
+    return publish(run / "release", repo, tag=tag, api=api or HfApi(), private=private, dry_run=dry_run, patience=patience)
+
+
+def told(done: Release) -> str:
+    """What a person is told of it."""
+    plan = done.plan
+    size = f"{len(plan.add)} files ({plan.bytes_added / 1e6:.2f} MB)"
+    rest = f"{len(plan.unchanged)} are there already, {len(plan.delete)} to be removed"
+    if done.commit is None:
+        lines = [f"dry run: {done.repo} would get {size}; {rest}", *(f"  + {file.name}" for file in plan.add)]
+        return "\n".join([*lines, *(f"  - {name}" for name in plan.delete)])
+    if not plan.add and not plan.delete:
+        return f"{done.repo} holds this run already ({done.tag}); nothing was pushed"
+    return f"{done.repo}: {size} in one commit, {done.commit[:10]}, tagged {done.tag}; {rest.replace('to be', 'were')}"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another filesystem, or one without links
+        shutil.copyfile(source, target)
