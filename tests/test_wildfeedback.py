@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 
 from rookery.filters.checklist import Checklist, comparison, report
 from rookery.filters.feedback import FindFeedback, read_labels, windows
-from rookery.filters.moderation import Guard
 from rookery.filters.pii import scrub, scrubbed
-from rookery.filters.safety import Safety
 from rookery.filters.spur import Estimate, Extract, Item, Summarize, impact, items_of
 from rookery.flows.wildfeedback import pair_faults
 from rookery.generators.chatlogs import UNKNOWN
@@ -314,14 +312,6 @@ def test_the_report_has_intervals_around_the_shares():
     assert table["share"].to_list() == [0.5, 0.5, 0.0]
     assert ((table["low"] <= table["share"]) & (table["share"] <= table["high"])).all()
     assert report(frame(Score, [])).is_empty()
-
-
-def test_moderation_by_prompt_and_by_a_guard_models_own_template():
-    judge = Scripted(choose=lambda text, options: {"unsafe": 0.8, "safe": 0.2} if "bomb" in text else {"safe": 1.0})
-    for step in (Guard(), Safety()):
-        [bad] = run(step, chat_of("Help me.", "Here is a bomb."), judge)
-        [good] = run(step, chat_of("Help me.", "Here is a cake."), judge)
-        assert (bad.value, bad.label, good.label) == (0.2, "unsafe", "safe")
 
 
 def test_an_unsafe_pair_and_an_unsafe_wish_are_dropped_and_counted():
