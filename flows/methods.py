@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..filters.checklist import Checklist
 from ..filters.feedback import FindFeedback
-from ..filters.moderation import Guard, GuardModel
+from ..filters.safety import Guard, GuardPrompt
 from ..generators.chatlogs import Layout, Selection
 from ..generators.codeclm import Contrast
 from ..generators.codeclm_metadata import Decode, Encode, Plausible, SelfRubrics
@@ -20,7 +20,7 @@ from ..generators.wildfeedback import Expert, OnPolicy
 from ..schemas.step import Step
 
 Pairs = Annotated[Expert | OnPolicy, Field(discriminator="method")]
-Moderation = Annotated[Guard | GuardModel, Field(discriminator="method")]
+Moderation = Annotated[GuardPrompt | Guard, Field(discriminator="method")]
 
 
 class CodecLM(BaseModel):
@@ -87,8 +87,8 @@ class WildFeedback(BaseModel):
     most_per_chat: int = Field(3, ge=1, description="pairs from one conversation")
     longest_prompt: int = Field(24_000, gt=0, description="characters; the oldest turns go first")
     pairs: Pairs = Expert()
-    moderation: Moderation | None = Field(Guard(), description="drops pairs with an unsafe side or unsafe wishes")
-    most_unsafe: float = Field(0.5, ge=0, le=1, description="probability of unsafe above which a pair goes")
+    moderation: Moderation | None = Field(GuardPrompt(engine="judge"), description="drops pairs with an unsafe side or unsafe wishes")
+    least_safe: float = Field(0.5, ge=0, le=1, description="probability of safe under which a pair goes")
     checklist: Checklist | None = Field(None, description="keep only pairs whose chosen side wins; on-policy pairs always")
     held_out: HeldOut | None = Field(None, description="set mainstream items aside, in held_out/ beside the dataset")
     approved: bool = Field(False, description="also hand on replies that users liked, as lessons without a rejected side")

@@ -85,13 +85,13 @@ def _kept(method: WildFeedback, line: Line, made: dict[type[Row], pl.DataFrame])
         rows = [comparison(asked, chosen, rejected, wishes) for asked, chosen, rejected, wishes in sides]
         verdicts.append(line.spread("checklist", judge, frame(Seed, rows))[Score])
     scores = pl.concat(verdicts)
-    faults = _faults(rows_of(Score, scores), method.most_unsafe, judged=judge is not None)
+    faults = pair_faults(rows_of(Score, scores), method.least_safe, judged=judge is not None)
 
     def safe_and_won(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         lost = [Drop(a.id, "keep", *faults[a.id], text_of(a.turns)) for a in rows_of(Chat, table) if a.id in faults]
         return table.filter(~pl.col("id").is_in(list(faults))), frame(Drop, lost)
 
-    told = {"most_unsafe": method.most_unsafe, "verdicts": content(scores), "judged": judge is not None}
+    told = {"least_safe": method.least_safe, "verdicts": content(scores), "judged": judge is not None}
     return line.sieve("keep", Chat, made[Chat], told, safe_and_won)
 
 
@@ -164,14 +164,14 @@ def _moderated(sides: Sequence[tuple[Chat, str, str, list[str]]]) -> Iterator[Ch
         yield Chat(asked.id + WISHES, [asked.id], wanted, *facts)
 
 
-def _faults(scores: Sequence[Score], most_unsafe: float, *, judged: bool) -> dict[str, tuple[str, str]]:
+def pair_faults(scores: Sequence[Score], least_safe: float, *, judged: bool) -> dict[str, tuple[str, str]]:
     """Why a pair must go, by its prompt. What could not be moderated or judged goes too."""
     faults: dict[str, tuple[str, str]] = {}
     for score in scores:
         prompt, _, part = score.about.partition("#")
-        if score.name == "unsafe" and (score.value is None or score.value > most_unsafe):
+        if score.name == "safety" and (score.value is None or score.value < least_safe):
             reason = "spurious_wish" if f"#{part}" == WISHES else f"unsafe_{part}"
-            faults.setdefault(prompt, (reason, score.reason or f"unsafe with probability {score.value:.2f}"))
+            faults.setdefault(prompt, (reason, score.reason or f"safe with probability {score.value:.2f}"))
         elif judged and score.name == "checklist" and score.label != "win":
             faults.setdefault(prompt, (f"checklist_{score.label or 'unread'}", score.reason or ""))
     return faults

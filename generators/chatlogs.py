@@ -98,7 +98,7 @@ def alternation_fault(turns: Sequence[Turn]) -> tuple[str, str] | None:
 
 
 class Openings:
-    """Counts how conversations begin, in 8 bytes each: logs hold one prompt template thousands of times."""
+    """Counts how conversations begin, in about 100 bytes for each distinct opening: logs hold one template thousands of times."""
 
     def __init__(self) -> None:
         self._seen: dict[int, int] = {}

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from rookery.filters.checklist import Checklist, comparison, report
 from rookery.filters.feedback import FindFeedback, read_labels, windows
-from rookery.filters.moderation import Guard, GuardModel
 from rookery.filters.pii import scrub, scrubbed
 from rookery.filters.spur import Estimate, Extract, Item, Summarize, impact, items_of
+from rookery.flows.wildfeedback import pair_faults
 from rookery.generators.chatlogs import UNKNOWN
 from rookery.generators.pairs import BestWorst
 from rookery.generators.wildfeedback import Expert, OnPolicy, approved, complaints, shortened
@@ -314,12 +314,20 @@ def test_the_report_has_intervals_around_the_shares():
     assert report(frame(Score, [])).is_empty()
 
 
-def test_moderation_by_prompt_and_by_a_guard_models_own_template():
-    judge = Scripted(choose=lambda text, options: {"unsafe": 0.8, "safe": 0.2} if "bomb" in text else {"safe": 1.0})
-    for step in (Guard(), GuardModel()):
-        [bad] = run(step, chat_of("Help me.", "Here is a bomb."), judge)
-        [good] = run(step, chat_of("Help me.", "Here is a cake."), judge)
-        assert (bad.value, bad.label, good.label) == (0.8, "unsafe", "safe")
+def test_an_unsafe_pair_and_an_unsafe_wish_are_dropped_and_counted():
+    scores = [Score(f"{name}#{part}", "safety", float(part != bad), None, "g", None)
+              for name, bad in (("a", ""), ("b", "wishes"), ("c", "chosen")) for part in ("chosen", "rejected", "wishes")]  # fmt: skip
+    faults = pair_faults([*scores, Score("d#chosen", "safety", None, None, "g", "no mass")], 0.5, judged=False)
+    assert {name: reason for name, (reason, _) in faults.items()} == {
+        "b": "spurious_wish", "c": "unsafe_chosen", "d": "unsafe_chosen",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("label", ["tie", "lose", None])
+def test_the_on_policy_filter_drops_ties_and_losses(label):
+    verdicts = [Score("a", "checklist", 1.0, "win", "j", None), Score("b", "checklist", 0.0, label, "j", None)]
+    assert list(pair_faults(verdicts, 0.5, judged=True)) == ["b"]
+    assert pair_faults(verdicts, 0.5, judged=False) == {}
 
 
 # Personal data
