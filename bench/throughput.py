@@ -2,8 +2,8 @@
 
     python bench/throughput.py [--rows 2000] [--rounds 3]
 
-Baseline 1 is `vllm.LLM.generate` on the same prompts, sampling, seeds and model, in a process of its own; runs alternate, so that
-both meet the same machine. Baseline 2 is arithmetic: rows x latency / rows in flight. Loading a model counts on neither side.
+Baseline 1 is `vllm.LLM.generate` on the same prompts (as text), sampling, seeds and model, in a process of its own, all prompts in one
+call; runs alternate, so that both meet the same machine. Baseline 2 is arithmetic: rows x latency / rows in flight. Loading a model counts on neither side.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ prompts, model = json.load(open(sys.argv[1])), sys.argv[2]
 llm = LLM(model, max_model_len=1024, enforce_eager=True, enable_chunked_prefill=False, max_num_seqs=256, seed=0)
 def params(one):
     return SamplingParams(temperature=one["temperature"], seed=one["seed"], max_tokens=one["max_tokens"], stop_token_ids=one["stop"])
-llm.generate([{"prompt_token_ids": one["ids"]} for one in prompts[:64]], [params(one) for one in prompts[:64]], use_tqdm=False)
+llm.generate([one["text"] for one in prompts[:64]], [params(one) for one in prompts[:64]], use_tqdm=False)
 began = time.perf_counter()
-out = llm.generate([{"prompt_token_ids": one["ids"]} for one in prompts], [params(one) for one in prompts], use_tqdm=False)
+out = llm.generate([one["text"] for one in prompts], [params(one) for one in prompts], use_tqdm=False)
 seconds = time.perf_counter() - began
 print(json.dumps({"tokens": sum(len(o.outputs[0].token_ids) for o in out), "seconds": seconds}))
 """
@@ -76,15 +76,15 @@ def prompts_of(tree: dict, runs: Path) -> list[dict]:
 
     chatter = Chatter(AutoTokenizer.from_pretrained(MODEL), "chat")
     stop, _ = chatter.user_stops()
+    pre_query = chatter.cut().pre_query
     chats = rows(Chat, pl.read_parquet(runs / "bench/stages/01-generate-*/part-*.parquet"))
     opened = [
-        {"ids": chatter.user_ids([]), "seed": chat.sampling.seed, "temperature": 1.0, "max_tokens": 128, "stop": stop}
-        for chat in chats
+        {"text": pre_query, "seed": chat.sampling.seed, "temperature": 1.0, "max_tokens": 128, "stop": stop} for chat in chats
     ]
     kept = rows(Chat, pl.read_parquet(runs / "bench/stages/02-clean-*/part-*.parquet"))
     asked = [
         {
-            "ids": chatter.answer_ids(c.turns),
+            "text": chatter.render(c.turns, True),
             "seed": seed_of(c.id, "answer", i),
             "temperature": 0.8,
             "max_tokens": 160,

@@ -59,6 +59,7 @@ class Chatter:
         self.opening: Opening = self.spec.chosen(self.template)
         self.shows_special = CHANNEL in self.template  # harmony: the channels are special tokens, and are needed
         self._opened = lru_cache(maxsize=4096)(self._open_user)
+        self._asked = lru_cache(maxsize=4096)(self._ask)  # a prompt's k candidates ask the same
 
     def render(self, turns: Sequence[Turn], add_generation_prompt: bool) -> str:
         """A conversation as the model's text."""
@@ -66,7 +67,7 @@ class Chatter:
 
     def answer_ids(self, turns: Sequence[Turn]) -> list[int]:
         """Token ids after which the assistant speaks."""
-        return self._encode(self.render(turns, True))
+        return self._asked(tuple(turns))
 
     def user_ids(self, turns: Sequence[Turn]) -> list[int]:
         """Token ids after which the user speaks: Magpie's pre-query.
@@ -140,6 +141,9 @@ class Chatter:
             return self.opening.pre_query
         text = self.cut(turns).pre_query
         return text if self.opening.default_system == "keep" else text.replace(self.pieces.default_system, "", 1)
+
+    def _ask(self, turns: tuple[Turn, ...]) -> list[int]:
+        return self._encode(self.render(turns, True))
 
     def _open_user(self, turns: tuple[Turn, ...]) -> list[int]:
         return self._encode(self.pre_query(turns))

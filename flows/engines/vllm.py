@@ -1,8 +1,9 @@
 """The vLLM engine, in process. The only file that imports vLLM, whose Python API moves: everything of it is here.
 
-One thread drives `LLMEngine.add_request` and `step`; coroutines wait on futures of their own loop. So there is no batch to
-form and no barrier: whoever has a question asks it, and continuous batching stays full. Lengths are checked before a
-request is submitted, because one over-long prompt would abort its neighbours' call.
+The engine steps on the event loop of those who ask: between two steps their coroutines run, so there is no batch to form and no
+barrier, and continuous batching stays full. A thread of its own was measured first: its fight for the interpreter's lock cost a
+quarter of the tokens/s on two cores (docs/performance.md). Lengths are checked before a request is submitted, because one
+over-long prompt would abort its neighbours' call.
 """
 
 from __future__ import annotations
@@ -10,10 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import queue
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import exp
 from typing import TYPE_CHECKING
 
@@ -36,14 +34,6 @@ class EngineDead(RuntimeError):
     """The engine's loop has ended; its process is of no further use."""
 
 
-@dataclass(slots=True)
-class _Request:
-    prompt_ids: list[int]
-    params: object
-    loop: asyncio.AbstractEventLoop
-    future: asyncio.Future
-
-
 class VllmEngine:
     """A model in this process behind the `LLM` protocol."""
 
@@ -55,23 +45,26 @@ class VllmEngine:
             os.environ["VLLM_BATCH_INVARIANT"] = "1"
         from vllm import EngineArgs, PoolingParams, SamplingParams
         from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+        from vllm.usage.usage_lib import UsageContext
         from vllm.v1.engine.llm_engine import LLMEngine
 
         self._sampling, self._pooling, self._structured = SamplingParams, PoolingParams, StructuredOutputsParams
         self._final = RequestOutputKind.FINAL_ONLY
-        self._engine = LLMEngine.from_engine_args(EngineArgs(**spec.engine_args()))
+        self._engine = LLMEngine.from_engine_args(
+            EngineArgs(**spec.engine_args()),
+            usage_context=UsageContext.LLM_CLASS,  # whose defaults are for throughput
+        )
         self.model, self.revision = spec.name, spec.resolved_revision()
         self.window = self._engine.model_config.max_model_len
         self._tokenizer = self._engine.renderer.get_tokenizer()
         self._pooled, self._template = spec.runner == "pooling", spec.template
         self._chatter: Chatter | None = None
         self._user_stops: tuple[list[int], list[str]] | None = None
-        self._inbox: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._names = itertools.count()
+        self._waiting: dict[str, asyncio.Future[Output]] = {}
+        self._stepping: asyncio.Task[None] | None = None
         self._death: BaseException | None = None
         self.tokens_in = self.tokens_out = 0  # since the start, for the progress line
-        self._thread = threading.Thread(target=self._drive, name="vllm-engine", daemon=True)
-        self._thread.start()
 
     # -- the protocol ------------------------------------------------------------------------------------------------
 
@@ -132,9 +125,7 @@ class VllmEngine:
         return self._chatter
 
     def close(self) -> None:
-        """End the loop and give the memory back."""
-        self._inbox.put(None)
-        self._thread.join(timeout=30)
+        """Give the memory back."""
         self._engine.engine_core.shutdown()
 
     # -- one request -------------------------------------------------------------------------------------------------
@@ -192,63 +183,41 @@ class VllmEngine:
     async def _submit(self, prompt_ids: list[int], params: object) -> Output:
         if self._death is not None:
             raise self._dead()
-        loop = asyncio.get_running_loop()
-        request = _Request(prompt_ids, params, loop, loop.create_future())
-        self._inbox.put(request)
-        output = await request.future
+        name, answer = str(next(self._names)), asyncio.get_running_loop().create_future()
+        self._engine.add_request(name, {"prompt_token_ids": prompt_ids}, params)  # refuses bad parameters: the asker alone pays
+        self._waiting[name] = answer
+        if self._stepping is None or self._stepping.done():
+            self._stepping = asyncio.create_task(self._step())
+        output = await answer
         self.tokens_in += len(prompt_ids)
         return output
 
-    # -- the thread --------------------------------------------------------------------------------------------------
-
-    def _drive(self) -> None:
-        waiting: dict[str, _Request] = {}
-        try:
-            while self._admit(waiting):
-                finished = [output for output in self._engine.step() if output.finished]
-                self._answer([(waiting.pop(output.request_id), output) for output in finished])
-        except BaseException as death:
-            self._death = death
-            self._fail(waiting)
-
-    def _admit(self, waiting: dict[str, _Request]) -> bool:
-        """Take in what has been asked; sleep if there is nothing to do. False when it is time to stop."""
-        while not waiting or not self._inbox.empty():
-            request = self._inbox.get()
-            if request is None:
-                return False
-            name = str(next(self._names))
+    async def _step(self) -> None:
+        """Step while anyone waits. Between steps, those who were answered go on, and ask again before the next one begins."""
+        while self._waiting:
+            await asyncio.sleep(0)
             try:
-                self._engine.add_request(name, {"prompt_token_ids": request.prompt_ids}, request.params)
-            except (ValueError, TypeError) as refusal:  # this request's own fault: it alone pays
-                request.loop.call_soon_threadsafe(_raise, request.future, refusal)
-            else:
-                waiting[name] = request
-        return True
+                outputs = self._engine.step()
+            except Exception as death:
+                self._death = death
+                for answer in self._waiting.values():
+                    _settle(answer, self._dead())
+                self._waiting.clear()
+                return
+            for output in outputs:
+                if output.finished:
+                    _settle(self._waiting.pop(output.request_id), output)
 
     def _dead(self) -> EngineDead:
         error = EngineDead(f"the engine of {self.model} has died: {type(self._death).__name__}: {self._death}")
         error.__cause__ = self._death
         return error
 
-    def _answer(self, done: list[tuple[_Request, Output]]) -> None:
-        for loop, group in itertools.groupby(done, key=lambda pair: pair[0].loop):  # one wake-up for a whole step
-            loop.call_soon_threadsafe(_resolve, [(request.future, output) for request, output in group])
 
-    def _fail(self, waiting: dict[str, _Request]) -> None:
-        while not self._inbox.empty():
-            if (request := self._inbox.get()) is not None:
-                waiting[str(next(self._names))] = request
-        for request in waiting.values():
-            request.loop.call_soon_threadsafe(_raise, request.future, self._dead())
-
-
-def _resolve(pairs: list[tuple[asyncio.Future, Output]]) -> None:
-    for future, output in pairs:
-        if not future.done():
-            future.set_result(output)
-
-
-def _raise(future: asyncio.Future, error: BaseException) -> None:
-    if not future.done():
-        future.set_exception(error)
+def _settle(future: asyncio.Future, outcome: Output | EngineDead) -> None:
+    if future.done():  # who asked has been cancelled
+        return
+    if isinstance(outcome, EngineDead):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
