@@ -66,7 +66,9 @@ def words(answers: list[Answer]) -> list[Vector]:
 
 
 def advice_table(chats: list[Chat], sets: dict[str, list[Answer]]) -> None:
-    print("| candidates | " + " | ".join(VALUES) + " | mean coverage | values in a set | cosine | right | answers |")
+    print(
+        "| candidates | " + " | ".join(VALUES) + " | mean coverage | values in a set | cosine | right | asked for diversity |"
+    )
     print("|---|" + "---:|" * (len(VALUES) + 5))
     for name, answers in sets.items():
         told = verdicts(chats, answers)
@@ -75,7 +77,8 @@ def advice_table(chats: list[Chat], sets: dict[str, list[Answer]]) -> None:
         cosine = likeness(frame(Answer, answers), frame(Vector, words(answers)))["cosine"].mean()
         fine = np.mean([bool(v.right) for group in told.values() for v in group])
         cells = [*(f"{c:.2f}" for c in coverage), f"{np.mean(coverage):.3f}", f"{np.mean([len(v) for v in shown]):.2f}"]
-        print(f"| {name} | {' | '.join(cells)} | {cosine:.3f} | {fine:.3f} | {len(answers)} |")
+        let = len({a.prompt for a in answers if a.method != "independent"}) / len(chats)
+        print(f"| {name} | {' | '.join(cells)} | {cosine:.3f} | {fine:.3f} | {let:.2f} |")
 
 
 def single_table(chats: list[Chat], sets: dict[str, list[Answer]]) -> None:

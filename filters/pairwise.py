@@ -145,4 +145,4 @@ def _verdicts(met: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
 
 
 def _share(yes: pl.Series) -> float:
-    return float(yes.fill_null(False).mean()) if yes.len() else float("nan")
+    return yes.fill_null(False).sum() / yes.len() if yes.len() else float("nan")

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 
+import numpy as np
 import polars as pl
 import yaml
 
@@ -147,7 +148,7 @@ def _histograms(facts: Facts) -> str:
     return "\n\n".join(f"**{title}**\n\n```\n{bars(values)}\n```" for title, values in found) or "There are no pairs."
 
 
-def bars(values: object) -> str:
+def bars(values: np.ndarray) -> str:
     """A histogram in characters."""
     told = histogram(values)
     most = max((count for *_, count in told), default=1) or 1

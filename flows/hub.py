@@ -27,7 +27,7 @@ from .card import merged
 log = logging.getLogger(__name__)
 # The first base is that of the HTTP client beneath huggingface_hub, httpx or its successor: timeouts, lines that broke. A server
 # in trouble answers in HTML where the client reads JSON.
-FAULTS = (HfHubHTTPError.__bases__[0], OSError, json.JSONDecodeError)
+FAULTS: tuple[type[Exception], ...] = (HfHubHTTPError.__bases__[0], OSError, json.JSONDecodeError)
 Done = TypeVar("Done")
 OURS = (".parquet",)  # files of ours in the repository that may be removed when the dataset has them no more
 CHUNK = 1 << 20
@@ -131,7 +131,8 @@ def tag_of(date: str, fingerprint: str) -> str:
 
 def plan(local: list[File], state: State) -> Plan:
     """The difference between what is to be there and what is."""
-    add, unchanged = [], []
+    add: list[File] = []
+    unchanged: list[File] = []
     for file in local:
         (unchanged if state.files.get(file.name) in (file.sha256, file.blob) else add).append(file)
     wanted = {file.name for file in local}
@@ -146,7 +147,7 @@ def read(api: HfApi, repo: str) -> State:
         refs = api.list_repo_refs(repo, repo_type="dataset")
     except RepositoryNotFoundError:
         return State(None, {}, {})
-    files = {one.rfilename: (one.lfs.sha256 if one.lfs else one.blob_id) for one in info.siblings or []}
+    files = {one.rfilename: (one.lfs.sha256 if one.lfs else one.blob_id or "") for one in info.siblings or []}
     return State(info.sha, files, {ref.name: ref.target_commit for ref in refs.tags})
 
 
@@ -226,11 +227,12 @@ def _said(fault: Exception) -> str:
 
 def _explained(repo: str, fault: Exception, tries: int) -> str:
     status = getattr(getattr(fault, "response", None), "status_code", None)
-    remedy = {
+    remedies = {
         401: "log in with `hf auth login`, or set HF_TOKEN to a token that may write",
         403: f"the token may not write to {repo}; use one that may, or another name",
         404: f"check the name {repo}, and that the token may see it",
-    }.get(status, "the repository is as it was, or complete; run the same command again")
+    }
+    remedy = remedies.get(status or 0, "the repository is as it was, or complete; run the same command again")
     return f"{repo} was not released after {tries} tries ({_said(fault)}): {remedy}"
 
 

@@ -107,7 +107,8 @@ def hugging_face(model: str, *, device: str = "cpu", window: int | None = None) 
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model)
-    network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).to(device).eval()
+    network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    network = network.eval().to(torch.device(device))
     limit = window or network.config.max_position_embeddings
 
     @torch.inference_mode()

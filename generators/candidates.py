@@ -25,6 +25,7 @@ class Independent(Step):
     engine: str = Field("main", description="which engine answers")
     k: int = Field(4, ge=1, description="candidates to each prompt; a preference needs two")
     temperature: float = Field(0.8, ge=0, le=2)
+    temperatures: tuple[float, ...] = Field((), description="candidates take these in turn; default: all at `temperature`")
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(1024, gt=0)
 
@@ -33,12 +34,16 @@ class Independent(Step):
 
     async def __call__(self, row: Chat, llm: LLM) -> Sequence[Row]:
         """Ask k times at once. A cut-off or failed answer is dropped with its reason; the others stay."""
-        decoding = Decoding(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens)
+        hot = self.temperatures or (self.temperature,)
+        decodings = [
+            Decoding(temperature=hot[i % len(hot)], top_p=self.top_p, max_tokens=self.max_tokens) for i in range(self.k)
+        ]
         seeds = [seed_of(row.id, "answer", ordinal) for ordinal in range(self.k)]
-        replies = await asyncio.gather(*(llm.chat(row.turns, decoding, seed) for seed in seeds))
+        draws = list(zip(decodings, seeds, strict=True))
+        replies = await asyncio.gather(*(llm.chat(row.turns, decoding, seed) for decoding, seed in draws))
         made = [
             self._kept(row, llm, ordinal, reply, decoding, seed)
-            for ordinal, (reply, seed) in enumerate(zip(replies, seeds, strict=True))
+            for ordinal, (reply, (decoding, seed)) in enumerate(zip(replies, draws, strict=True))
         ]
         thoughts = zip(made, replies, strict=True)
         return [*made, *(Note(one.id, "reasoning", 0, reply.reasoning) for one, reply in thoughts if reply.reasoning)]

@@ -65,13 +65,12 @@ class Pairing(BaseModel):
                 reason = "missing_scores" if answered >= 2 else "too_few_answers"
                 drops.append(Drop(prompt, "pair", reason, f"{len(judged)} of {answered} answers have a score", ""))
                 continue
-            duels = self.duels(prompt, judged)
-            legal = [duel for duel in duels if not self._fault(duel)]
-            if legal:
+            faults = [(duel, self._fault(duel)) for duel in self.duels(prompt, judged)]
+            if legal := [duel for duel, fault in faults if fault is None]:
                 pairs.extend(self._preference(prompt, duel) for duel in self.pick(prompt, legal))
             else:
-                reason, detail = self._fault(duels[0]) if duels else ("no_such_pair", f"{self.method} finds none")
-                drops.append(Drop(prompt, "pair", reason, detail, judged[0].text))
+                first = next((fault for _, fault in faults if fault), ("no_such_pair", f"{self.method} finds none"))
+                drops.append(Drop(prompt, "pair", *first, judged[0].text))
         return frame(Preference, pairs), frame(Drop, drops)
 
     def duels(self, prompt: str, judged: Sequence[Judged]) -> list[Duel]:

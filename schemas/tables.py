@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, get_args, get_type_hints
+from typing import Annotated, TypeVar, cast, get_args, get_type_hints
 
 import polars as pl
 
@@ -146,6 +146,7 @@ class Drop:
 
 
 Row = Seed | Chat | Answer | Match | Score | Note | Vector | Preference | Drop
+Kind = TypeVar("Kind", bound=Row)
 TABLES: tuple[type[Row], ...] = (Seed, Chat, Answer, Match, Score, Note, Vector, Preference, Drop)
 
 
@@ -168,10 +169,10 @@ def frame(row: type[Row], rows: Iterable[Row]) -> pl.DataFrame:
     return pl.DataFrame([to_values(r) for r in rows], schema=schema(row), orient="row")
 
 
-def rows(row: type[Row], table: pl.DataFrame) -> list[Row]:
+def rows(row: type[Kind], table: pl.DataFrame) -> list[Kind]:
     """The frame's rows as objects: the inverse of `frame`."""
     conform(row, table)
-    build = builder(row)
+    build = cast("Callable[[dict], Kind]", builder(row))
     return [build(values) for values in table.iter_rows(named=True)]
 
 

@@ -61,7 +61,9 @@ def likeness(answers: pl.DataFrame, vectors: pl.DataFrame) -> pl.DataFrame:
 
 def _usable(group: pl.DataFrame, features: dict, quality: dict | None) -> tuple[list[str], list[Drop]]:
     """Ids of answers that can be compared, in the order of ids; and the others, with why."""
-    names, dropped, seen = [], [], {}
+    names: list[str] = []
+    dropped: list[Drop] = []
+    seen: dict[str, str] = {}
     for name, text in sorted(group.select("id", "text").iter_rows()):
         value = 0.0 if quality is None else quality.get(name)
         if name not in features:
