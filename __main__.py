@@ -9,6 +9,11 @@ import typer
 
 from .flows import environment
 
+environment.prepare()  # before any command imports Prefect, Ray or vLLM
+
+from .flows.select_cli import compare_selectors, select
+from .flows.template_cli import template
+
 app = typer.Typer(
     help="Rookery raises alignment data: a model in, a preference dataset that trains with TRL out.",
     no_args_is_help=True,
@@ -82,6 +87,45 @@ def doctor() -> None:
     raise typer.Exit(0 if examine() else 1)
 
 
+@app.command()
+def publish(
+    run: Annotated[Path, typer.Argument(help="folder of a finished run", metavar="RUN")],
+    repo: Annotated[str, typer.Argument(help="dataset repository on the Hub: owner/name", metavar="REPO")],
+    licence: Annotated[str, typer.Option(help="licence of the data, such as cc-by-4.0; those of the models may bind you")],
+    public: Annotated[bool, typer.Option("--public", help="private is the default")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be pushed, push nothing")] = False,
+) -> None:
+    """Release a run to the Hugging Face Hub: card, report and data in one commit, and a tag."""
+    environment.prepare()
+    from .flows import release
+
+    with _plain_errors():
+        typer.echo(release.told(release.release(run, repo, licence=licence, private=not public, dry_run=dry_run)))
+
+
+@app.command()
+def rank_writers(
+    prompts: Annotated[Path, typer.Argument(help="Parquet of Chat rows: the prompts")],
+    answers: Annotated[Path, typer.Argument(help="Parquet of Answer rows: the writers' answers")],
+    own: Annotated[Path, typer.Argument(help="Parquet of Answer rows: the target model's own answers")],
+    model: Annotated[str, typer.Option(help="the target model: a folder or a name on the Hub")],
+    correct: Annotated[Path | None, typer.Option(help="ids of the own answers that are right, one a line")] = None,
+    examples: Annotated[int, typer.Option(min=1, help="own answers shown before each judged one")] = 3,
+    most: Annotated[int, typer.Option(min=1, help="prompts to look at")] = 100,
+) -> None:
+    """Rank writers of answers by how well their style suits a target model (self-aligned perplexity)."""
+    environment.prepare()
+    from .flows import rank_writers as ranking
+
+    with _plain_errors():
+        typer.echo(ranking.command(prompts, answers, own, model, correct=correct, examples=examples, most=most))
+
+
+app.command()(template)
+app.command()(select)
+app.command(name="compare-selectors")(compare_selectors)
+
+
 class _plain_errors:
     """Errors that were written for a reader are printed as they are, without a traceback."""
 
@@ -91,10 +135,12 @@ class _plain_errors:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         from .flows.cluster import ClusterError
         from .flows.durable import StoreError
+        from .flows.hub import ReleaseError
+        from .flows.rank_writers import RankError
         from .flows.recipe import RecipeError
         from .schemas.template import TemplateError
 
-        if isinstance(error, RecipeError | StoreError | ClusterError | TemplateError | FileNotFoundError):
+        if isinstance(error, RecipeError | StoreError | ClusterError | TemplateError | ReleaseError | RankError | FileNotFoundError):
             _fail(str(error))
         if isinstance(error, KeyboardInterrupt):
             _fail("stopped; what is finished stays, the same command goes on from there")

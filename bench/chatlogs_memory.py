@@ -57,7 +57,13 @@ def write_log(path: Path, rows: int) -> None:
         for number in range(rows):
             said = [f"{number} " + " ".join(rng.choices(WORDS, k=45)) for _ in range(4)]
             turns = [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(said)]
-            row = {"conversation_hash": f"h{number}", "model": "m", "language": "English", "toxic": False, "conversation": turns}
+            row = {
+                "conversation_hash": f"h{number}",
+                "model": "m",
+                "language": "English",
+                "toxic": False,
+                "conversation": turns,
+            }
             file.write(json.dumps(row) + "\n")
 
 

@@ -25,6 +25,7 @@ from .made import Made
 from .methods import CodecLM, WildFeedback
 from .progress import summary
 from .recipe import Clean, Recipe
+from .release import write_report
 from .stage import Line, Sieve, content
 from .store import RunFolder
 
@@ -54,6 +55,7 @@ def build(recipe: Recipe, runs: Path = Path("runs")) -> Path:
         pairs = line.sieve("pair", Preference, answers, paired_by, lambda table: recipe.pair(table, scores))
 
         publish(line, prompts, answers, scores, pairs)
+        write_report(folder.path)
         summary([manifest for _, manifest in line.finished], line.reused, console)
     return folder.path
 

@@ -87,7 +87,9 @@ class WildFeedback(BaseModel):
     most_per_chat: int = Field(3, ge=1, description="pairs from one conversation")
     longest_prompt: int = Field(24_000, gt=0, description="characters; the oldest turns go first")
     pairs: Pairs = Expert()
-    moderation: Moderation | None = Field(GuardPrompt(engine="judge"), description="drops pairs with an unsafe side or unsafe wishes")
+    moderation: Moderation | None = Field(
+        GuardPrompt(engine="judge"), description="drops pairs with an unsafe side or unsafe wishes"
+    )
     least_safe: float = Field(0.5, ge=0, le=1, description="probability of safe under which a pair goes")
     checklist: Checklist | None = Field(None, description="keep only pairs whose chosen side wins; on-policy pairs always")
     held_out: HeldOut | None = Field(None, description="set mainstream items aside, in held_out/ beside the dataset")
