@@ -140,7 +140,9 @@ class _plain_errors:
         from .flows.recipe import RecipeError
         from .schemas.template import TemplateError
 
-        if isinstance(error, RecipeError | StoreError | ClusterError | TemplateError | ReleaseError | RankError | FileNotFoundError):
+        if isinstance(
+            error, RecipeError | StoreError | ClusterError | TemplateError | ReleaseError | RankError | FileNotFoundError
+        ):
             _fail(str(error))
         if isinstance(error, KeyboardInterrupt):
             _fail("stopped; what is finished stays, the same command goes on from there")

@@ -65,6 +65,7 @@ class VllmEngine:
         self._stepping: asyncio.Task[None] | None = None
         self._death: BaseException | None = None
         self.tokens_in = self.tokens_out = 0  # since the start, for the progress line
+        self._warm_up()
 
     # -- the protocol ------------------------------------------------------------------------------------------------
 
@@ -127,6 +128,17 @@ class VllmEngine:
     def close(self) -> None:
         """Give the memory back."""
         self._engine.engine_core.shutdown()
+
+    def _warm_up(self, requests: int = 64) -> None:
+        """Take the first steps, in which kernels are chosen and memory is touched, as a part of loading."""
+        if self._pooled:
+            return
+        length = min(24, self.window // 2)
+        for seed in range(requests):
+            params = self._sampling(temperature=1.0, seed=seed, max_tokens=length, output_kind=self._final)
+            self._engine.add_request(f"warm-up {seed}", {"prompt_token_ids": [seed + 1] * (1 + seed % length)}, params)
+        while self._engine.has_unfinished_requests():
+            self._engine.step()
 
     # -- one request -------------------------------------------------------------------------------------------------
 
