@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from support import ROOT
+from support import DEMO, ROOT
 
 from rookery.flows.recipe import RecipeError, load, parse
 
@@ -117,9 +117,9 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path, text):
 
 
 def test_model_paths_are_meant_relative_to_the_recipe(tmp_path):
-    model_folder(tmp_path / "model", template=True)
+    (tmp_path / "model").symlink_to(DEMO / "chat")
     tree = {**GOOD, "engines": {"main": {"engine": "vllm", "model": "model"}}}
-    assert parse(tree, tmp_path).engines["main"].model == str(tmp_path / "model")
+    assert parse(tree, tmp_path).engines["main"].model == str(DEMO / "chat")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "data" / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
