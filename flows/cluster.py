@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import os
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NoReturn, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 import ray
 from ray.actor import ActorHandle
 from ray.exceptions import ActorUnavailableError, RayActorError
 
-from ..schemas.llm import LLM, Choice, Decoding, JSONSchema, Reply, Reward, Speaker
+from ..schemas.llm import Choice, Decoding, JSONSchema, Reply, Reward, Speaker
 from ..schemas.step import Step
 from ..schemas.tables import Chat, Drop, Row, Turn, text_of
-from .engines.spec import AnySpec, Closable
+from .engines.spec import AnySpec
 from .engines.vllm import EngineDead
 from .environment import for_actors
 
@@ -63,7 +64,7 @@ class Worker:
     """An engine, and rows running through it. A plain class: Ray is put around it below."""
 
     def __init__(self, spec: AnySpec) -> None:
-        self.llm: LLM | Closable = spec.build()
+        self.llm = spec.build()
         self._room = asyncio.Semaphore(spec.in_flight)
         self._life = f"{os.getpid()}-{id(self)}"
 
@@ -92,16 +93,16 @@ class Worker:
                 text = text_of(row.turns) if isinstance(row, Chat) else ""
                 return row.id, [Drop(row.id, stage, "exception", f"{type(error).__name__}: {error}", text)]
 
-    async def complete(self, *asked: object) -> Reply:
+    async def complete(self, *asked: Any) -> Reply:
         return await self._ask(self.llm.complete(*asked))
 
-    async def chat(self, *asked: object) -> Reply:
+    async def chat(self, *asked: Any) -> Reply:
         return await self._ask(self.llm.chat(*asked))
 
-    async def choose(self, *asked: object) -> Choice:
+    async def choose(self, *asked: Any) -> Choice:
         return await self._ask(self.llm.choose(*asked))
 
-    async def score(self, *asked: object) -> Reward:
+    async def score(self, *asked: Any) -> Reward:
         return await self._ask(self.llm.score(*asked))
 
     async def _ask(self, answer: Awaitable[T]) -> T:
@@ -137,7 +138,7 @@ class Remote:
     async def score(self, turns: Sequence[Turn]) -> Reward:
         return await next(self._actors).score.remote(turns)
 
-    def __reduce__(self) -> tuple[type[Self], tuple[list[ActorHandle], str, str]]:
+    def __reduce__(self) -> tuple[type[Remote], tuple[list[ActorHandle], str, str]]:
         count = len({actor._actor_id for actor in (next(self._actors) for _ in range(64))})
         return Remote, ([next(self._actors) for _ in range(count)], self.model, self.revision)
 
@@ -147,7 +148,7 @@ class Pool:
 
     def __init__(self, name: str, spec: AnySpec, cpus: float) -> None:
         self.name, self.spec = name, spec
-        remote = ray.remote(Worker).options(
+        remote: Any = ray.remote(Worker).options(
             num_cpus=cpus,
             num_gpus=spec.gpus(),
             max_restarts=RESTARTS,
@@ -155,7 +156,7 @@ class Pool:
             # Ray would give an actor one thread, whatever it asked for, if this were not set.
             runtime_env={"env_vars": {**for_actors(), "OMP_NUM_THREADS": str(max(1, int(cpus)))}},
         )
-        self.actors = [remote.remote(spec) for _ in range(spec.actors)]
+        self.actors: list[ActorHandle] = [remote.remote(spec) for _ in range(spec.actors)]
         self._about: tuple[str, str] | None = None
         self._counted: dict[str, tuple[int, int]] = {}
 
@@ -167,9 +168,10 @@ class Pool:
         """
         if self._about is None:
             try:
-                self._about = ray.get(self.actors[0].about.remote())
+                told: tuple[str, str] = ray.get(self.actors[0].about.remote())
             except Died as error:
                 raise ClusterError(f"engine {self.name} ({self.spec.name}) does not start: {reason_of(error)}") from error
+            self._about = told
         return self._about
 
     def tokens_since(self, finished: Finished) -> tuple[int, int]:
@@ -225,7 +227,7 @@ class Fleet:
                 address=self._address,
                 include_dashboard=False if self._address is None else None,
                 log_to_driver=False,
-                logging_level="ERROR",
+                logging_level=logging.ERROR,
             )
         needed = sum(spec.gpus() * spec.actors for spec in self._specs.values())
         there = ray.cluster_resources().get("GPU", 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -27,7 +27,7 @@ class Step(BaseModel):
     opens_user_turn: ClassVar[bool] = False  # its first engine must be able to speak for the user
     prompts: ClassVar[tuple[str, ...]] = ()  # shipped prompts that it sends: their text is part of the fingerprint
 
-    async def __call__(self, row: Row, *llms: LLM) -> Sequence[Row]:
+    async def __call__(self, *row_and_llms: Any, **_: Any) -> Sequence[Row]:  # a subclass names its row and its models
         """What one row becomes. A failure is a `Drop` or a score without a value, never an exception for a model's fault."""
         raise NotImplementedError
 

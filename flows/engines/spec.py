@@ -7,22 +7,25 @@ import importlib.metadata
 from abc import abstractmethod
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...schemas.digest import Plain
+from ...schemas.llm import LLM
 from .faults import hub_faults, opening_faults, template_faults
 from .openings import TemplateSpec
 
-if TYPE_CHECKING:
-    from ...schemas.llm import LLM
 
+class Engine(LLM, Protocol):
+    """A model behind the protocol that counts what it does and can be let go of."""
 
-class Closable:
-    """An engine can be let go of."""
+    tokens_in: int
+    tokens_out: int
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Give the memory back."""
+        ...
 
 
 class Spec(BaseModel):
@@ -52,7 +55,7 @@ class Spec(BaseModel):
         return []
 
     @abstractmethod
-    def build(self) -> LLM:
+    def build(self) -> Engine:
         """Load the engine, here."""
 
     def gpus(self) -> float:
@@ -95,7 +98,7 @@ class VllmSpec(Spec):
     def computes_on_cpu(self) -> bool:
         return not _cuda()
 
-    def engine_args(self) -> dict[str, object]:
+    def engine_args(self) -> dict[str, Any]:
         """Keyword arguments of vLLM's `EngineArgs`."""
         return {
             "model": self.model,
@@ -146,7 +149,7 @@ class VllmSpec(Spec):
 
         return Path(snapshot_download(self.model, revision=self.revision, allow_patterns=["config.json"])).name
 
-    def build(self) -> LLM:
+    def build(self) -> Engine:
         from .vllm import VllmEngine
 
         return VllmEngine(self)
@@ -183,7 +186,7 @@ class EndpointSpec(Spec):
             return ["tokenizer: missing; to open a user turn the engine needs the model's folder or Hub name there"]
         return opening_faults(self.tokenizer, None, self.template, steered)
 
-    def build(self) -> LLM:
+    def build(self) -> Engine:
         from .endpoint import EndpointEngine
 
         return EndpointEngine(self)
@@ -210,7 +213,7 @@ class FakeSpec(Spec):
     def faults(self) -> list[str]:
         return []
 
-    def build(self) -> LLM:
+    def build(self) -> Engine:
         from .fake import FakeEngine
 
         return FakeEngine(self)
