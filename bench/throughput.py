@@ -144,12 +144,15 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2000, help="Magpie rows of a round")
     parser.add_argument("--answers", type=int, default=4, help="answers to each")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=("vllm", "fake"), help="one of the two comparisons")
     parser.add_argument("--fake-rows", type=int, default=256 * 50)
     given = parser.parse_args()
     environment.prepare(offline=True)
     print(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores")
-    against_vllm(given.rows, given.answers, given.rounds)
-    against_ideal(given.fake_rows, 0.2, 256, given.rounds)
+    if given.only != "fake":
+        against_vllm(given.rows, given.answers, given.rounds)
+    if given.only != "vllm":
+        against_ideal(given.fake_rows, 0.2, 256, given.rounds)
 
 
 if __name__ == "__main__":
