@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ TRL = importlib.util.find_spec("trl")
 pytestmark = pytest.mark.skipif(TRL is None, reason="needs the extra `train`")
 
 SEEDS = range(20)
+FUNCTIONS = ("is_conversational", "extract_prompt", "maybe_extract_prompt")
 RUNNER = Path(__file__).parent.parent / "bench" / "trl_preparation.py"
 DRAWN = Sampling(0.8, 1.0, 64, None)
 TRICKY = ["007", "2024-01-01", "naïve 猫 👩‍👩‍👧", "tab\tnul\x00", "<|im_end|>", " blanks ", "line\nline", "x" * 3000]
@@ -63,6 +65,7 @@ def exports(tmp_path_factory):
     return folder, made
 
 
+@cache
 def trl_functions(*names):
     tree = ast.parse((Path(TRL.submodule_search_locations[0]) / "data_utils.py").read_text())
     found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in names]
@@ -71,7 +74,7 @@ def trl_functions(*names):
 
 
 def under(seed, rows):
-    source = trl_functions("is_conversational", "extract_prompt", "maybe_extract_prompt")
+    source = trl_functions(*FUNCTIONS)
     done = subprocess.run(
         [sys.executable, "-c", PROBE],
         input=source + "\x1e" + json.dumps(rows),
@@ -85,6 +88,7 @@ def under(seed, rows):
 
 def test_trl_sees_conversations_in_every_row_under_twenty_hash_seeds(exports):
     rows = {name: table.to_dicts() for name, table in exports[1].items()}
+    trl_functions(*FUNCTIONS)  # once, here: CPython 3.11 cannot build syntax trees in two threads at a time
     with ThreadPoolExecutor(2) as pool:
         seen = list(pool.map(lambda seed: under(seed, rows), SEEDS))
     assert all(other == seen[0] for other in seen)

@@ -6,7 +6,16 @@ import pytest
 from support import ROOT
 
 PAGES = sorted((ROOT / "docs" / "selectors").glob("*.md"))
-INNER = {"picks", "greedy", "near", "ceiling", "cells", "plateau"}  # described on the pages of those that they serve
+INNER = {
+    "picks",
+    "greedy",
+    "near",
+    "ceiling",
+    "cells",
+    "plateau",
+    "answers",
+    "held_out",
+}  # described on the pages of those that they serve
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -11,7 +11,7 @@ from ...schemas.prompts import PROMPTS
 DEMO = Path(__file__).resolve().parents[1] / "demo"
 RECORD = DEMO / "prompts.json"
 # Deita's prompts belong to Deita's own scorers, and definitions of the signals are for larger models.
-_UNSPOKEN = ("deita/", "wildfeedback/rubrics")
+_UNSPOKEN = ("deita/", "magpie/base", "wildfeedback/rubrics")
 
 
 def digests() -> dict[str, str]:
