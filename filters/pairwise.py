@@ -4,7 +4,7 @@ Zheng et al. (arXiv:2306.05685, section 3.4) show that a judge prefers a place a
 Here the verdict is not sampled: P(A) and P(B) at the first token are read in both orders and averaged, so a leaning towards a
 place cancels out and nothing is thrown away; the flip stays as a score of its own. Length control is AlpacaEval 2's
 (arXiv:2404.04475, equation 2) without its instruction term: a logistic fit of the verdicts on the difference in length, of which
-the length part is then taken away.
+the length part is then taken away. With `answers_first` the judge answers the request itself before, as `filters.judge` tells.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ..schemas.llm import LLM
 from ..schemas.prompts import fill, prompt
 from ..schemas.step import Step
 from ..schemas.tables import Answer, Chat, Match, Row, Score, Turn, conform, frame, rows, text_of
+from .judge import own_answer
 
 SURE = 1e-6  # probabilities are kept this far from 0 and 1 where their logarithm is taken
 
@@ -33,17 +34,26 @@ class Pairwise(Step):
     method: Literal["pairwise"] = "pairwise"
     engine: str = Field("main", description="which engine judges")
     least_mass: float = Field(0.05, ge=0, le=1, description="probability that A and B must hold together, else no verdict")
+    answers_first: bool = Field(False, description="answer the request greedily before judging, with that answer in view")
+    max_tokens: int = Field(512, gt=0, description="of the judge's own answer")
 
     consumes: ClassVar = Match
     produces: ClassVar = (Score,)
-    prompts: ClassVar = ("judge/pairwise",)
+    prompts: ClassVar = ("judge/pairwise", "judge/pairwise_after")
 
     async def __call__(self, row: Match, llm: LLM) -> Sequence[Row]:
         """Ask with the first answer as A, and with the first answer as B."""
-        asked = row.turns[-1].content if len(row.turns) == 1 else text_of(row.turns)
         orders = ((row.first_text, row.second_text), (row.second_text, row.first_text))
-        questions = [fill(prompt("judge/pairwise"), instruction=asked, response_a=a, response_b=b) for a, b in orders]
-        there, back = await asyncio.gather(*(llm.choose([Turn("user", text)], ("A", "B")) for text in questions))
+        if self.answers_first:
+            own = await own_answer(row.turns, llm, self.max_tokens)
+            if own.finish == "error":
+                return [Score(row.id, self.method, None, None, llm.model, own.error)]
+            before = [*row.turns, Turn("assistant", own.text)]
+            questions = [fill(prompt("judge/pairwise_after"), response_a=a, response_b=b) for a, b in orders]
+        else:
+            before, asked = [], row.turns[-1].content if len(row.turns) == 1 else text_of(row.turns)
+            questions = [fill(prompt("judge/pairwise"), instruction=asked, response_a=a, response_b=b) for a, b in orders]
+        there, back = await asyncio.gather(*(llm.choose([*before, Turn("user", text)], ("A", "B")) for text in questions))
 
         for choice in (there, back):
             if choice.finish == "error":

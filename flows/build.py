@@ -17,9 +17,9 @@ from ..filters.choose import Choose
 from ..filters.language import languages
 from ..schemas.digest import digest, seed_of
 from ..schemas.manifest import RunManifest
-from ..schemas.tables import Answer, Chat, Drop, Preference, Score, Seed, Turn, frame, schema, text_of
-from ..schemas.tables import rows as rows_of
-from . import codeclm, export, wildfeedback
+from ..schemas.tables import Chat, Drop, Preference, Score, Seed, Turn, frame, schema, text_of
+from . import codeclm, export, export_more, wildfeedback
+from .answers import candidates, decisive, scored
 from .cluster import Fleet
 from .made import Made
 from .methods import CodecLM, WildFeedback
@@ -46,15 +46,16 @@ def build(recipe: Recipe, runs: Path = Path("runs")) -> Path:
         )
         if made.answers is None or made.scores is None:
             prompts = chosen(line, prompts)
-            answers = line.spread("answer", recipe.answer, prompts)[Answer]
-            scores = line.spread("judge", recipe.judge, answered(prompts, answers))[recipe.judge.produces[0]]
+            answers = candidates(line, recipe.answer, prompts)
+            told = scored(line, recipe.judge, prompts, answers)
+            scores = told.filter(pl.col("name") == decisive(recipe.judge))
         else:
             answers = made.answers.filter(pl.col("prompt").is_in(prompts["id"].to_list()))
-            scores = made.scores.filter(pl.col("about").is_in(answers["id"].to_list()))
+            scores = told = made.scores.filter(pl.col("about").is_in(answers["id"].to_list()))
         paired_by = {"pair": recipe.pair.model_dump(mode="json"), "scores": content(scores)}
         pairs = line.sieve("pair", Preference, answers, paired_by, lambda table: recipe.pair(table, scores))
 
-        publish(line, prompts, answers, scores, pairs)
+        publish(line, prompts, answers, scores, told, pairs)
         write_report(folder.path)
         summary([manifest for _, manifest in line.finished], line.reused, console)
     return folder.path
@@ -130,34 +131,21 @@ def as_drops(stage: str, table: pl.DataFrame) -> pl.DataFrame:
     return named.select(list(schema(Drop)))
 
 
-def answered(prompts: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
-    """Each answer as the conversation that it ends, under the answer's id: what a judge reads."""
-    asked = {row.id: row for row in rows_of(Chat, prompts)}
-    ended = []
-    for answer in rows_of(Answer, answers):
-        prompt = asked[answer.prompt]
-        turns = [*prompt.turns, Turn("assistant", answer.text)]
-        facts = (
-            answer.method,
-            answer.model,
-            answer.revision,
-            answer.sampling,
-            answer.finish,
-            answer.tokens_in,
-            answer.tokens_out,
-        )
-        ended.append(Chat(answer.id, [prompt.id], turns, *facts))
-    return frame(Chat, ended)
-
-
-def publish(line: Line, prompts: pl.DataFrame, answers: pl.DataFrame, scores: pl.DataFrame, pairs: pl.DataFrame) -> None:
-    """Write the exports and the manifest."""
+def publish(
+    line: Line, prompts: pl.DataFrame, answers: pl.DataFrame, scores: pl.DataFrame, told: pl.DataFrame, pairs: pl.DataFrame
+) -> None:
+    """Write the exports and the manifest. `scores` are those that decide, `told` is all that the judges said."""
     wanted = line.recipe.export
+    policy = wanted.policy or line.recipe.policy()
     made = {
         "default": lambda: export.default(prompts, answers, pairs),
         "unpaired": lambda: export.unpaired(prompts, answers, scores, hi=wanted.good, lo=wanted.bad),
         "sft": lambda: export.sft(prompts, answers, scores),
-        "candidates": lambda: export.candidates(prompts, answers, scores),
+        "candidates": lambda: export.candidates(prompts, answers, told),
+        "reward_augmented": lambda: export_more.reward_augmented(prompts, answers, pairs, wanted.goals),
+        "infalign": lambda: export_more.infalign(prompts, answers, scores, policy=policy),
+        "listwise": lambda: export_more.listwise(prompts, answers, scores),
+        "d2o": lambda: export_more.d2o(prompts, answers, below(scores, wanted.bad), policy=policy, k=wanted.self_samples),
     }
     parts, skipped = {}, {}
     for name in wanted.configs:
@@ -173,3 +161,8 @@ def publish(line: Line, prompts: pl.DataFrame, answers: pl.DataFrame, scores: pl
             skipped=skipped,
         )
     )
+
+
+def below(scores: pl.DataFrame, most: float) -> list[str]:
+    """Ids of what is scored `most` or less: dispreferred by the judge alone."""
+    return scores.filter(pl.col("value") <= most)["about"].to_list()

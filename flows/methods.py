@@ -1,6 +1,6 @@
 """Methods of several stages as a recipe names them: their configuration, and the steps that ask a model, in order.
 
-How their stages follow one another is told in `flows/codeclm.py` and `flows/wildfeedback.py`.
+How their stages follow one another is told in `flows/codeclm.py`, `flows/wildfeedback.py` and `flows/answers.py`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,19 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ..filters.aspects import Aspects
 from ..filters.checklist import Checklist
+from ..filters.ensemble import Scale
 from ..filters.feedback import FindFeedback
+from ..filters.judge import Pointwise
+from ..filters.pairwise import Pairwise
+from ..filters.reward import RewardModel
 from ..filters.safety import Guard, GuardPrompt
+from ..generators.candidates import Independent
 from ..generators.chatlogs import Layout, Selection
 from ..generators.codeclm import Contrast
 from ..generators.codeclm_metadata import Decode, Encode, Plausible, SelfRubrics
+from ..generators.diverse import NegativelyCorrelated, Regenerated, Verbalized
 from ..generators.wildfeedback import Expert, OnPolicy
 from ..schemas.step import Step
 
@@ -112,3 +119,64 @@ class WildFeedback(BaseModel):
     def pair_judge(self) -> Checklist | None:
         """The judge that pairs must pass."""
         return self.checklist or (Checklist(engine=self.pairs.judge) if isinstance(self.pairs, OnPolicy) else None)
+
+
+class Dpp(BaseModel):
+    """The k most different of a larger independent draw: a determinantal point process's likeliest set. Our own, not a paper's.
+
+    It is what `negatively_correlated` is held against: diversity by choosing, without a word to the model.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: Literal["dpp"] = "dpp"
+    k: int = Field(4, ge=2, description="candidates kept of each prompt")
+    draw: Independent = Independent(k=16)
+    encoder: str | None = Field(None, description="a sentence-transformers model; default: the embedded all-MiniLM-L6-v2")
+
+    @model_validator(mode="after")
+    def _draws_enough(self) -> Dpp:
+        if self.draw.k <= self.k:
+            raise ValueError(f"draw.k={self.draw.k} leaves nothing to choose; it must be above k={self.k}")
+        return self
+
+    def steps(self) -> Iterator[Step]:
+        """The steps that ask a model, in order."""
+        yield self.draw
+
+
+class Bleu(BaseModel):
+    """BLEU against reference answers of a better model (BLEUBERI, arXiv:2505.11080)."""
+
+    method: Literal["bleu"] = "bleu"
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    references: Independent = Field(Independent(k=1, temperature=0.0), description="who writes the references, and how many")
+    copy_above: float = Field(0.9, gt=0, le=1, description="a candidate above this is a reference in disguise: no score")
+    min_tokens: int = Field(4, ge=1, description="a shorter reference says too little: no score")
+
+    def steps(self) -> Iterator[Step]:
+        """The steps that ask a model, in order."""
+        yield self.references
+
+
+OneJudge = Annotated[Pointwise | Aspects | Pairwise | RewardModel | Bleu, Field(discriminator="method")]
+
+
+class Ensemble(BaseModel):
+    """Several judges as one: each calibrated over a prompt's answers, then averaged; their disagreement stays beside it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: Literal["ensemble"] = "ensemble"
+    judges: tuple[OneJudge, ...] = Field(min_length=2)
+    scale: Scale = Field("z", description="z: deviations from the prompt's mean; cdf: share of the prompt's answers below")
+
+    def steps(self) -> Iterator[Step]:
+        """The steps that ask a model, in order."""
+        for judge in self.judges:
+            yield from (judge,) if isinstance(judge, Step) else judge.steps()
+
+
+AnyCandidates = Annotated[Independent | NegativelyCorrelated | Verbalized | Regenerated | Dpp, Field(discriminator="method")]
+AnyJudge = Annotated[Pointwise | Aspects | Pairwise | RewardModel | Bleu | Ensemble, Field(discriminator="method")]

@@ -12,27 +12,48 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args, get_type_hints
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ..filters import rules
 from ..filters.choose import Choose
 from ..filters.judge import Pointwise
 from ..filters.taggers import MagpieTags
 from ..generators.candidates import Independent
+from ..generators.goals import Goals
 from ..generators.magpie import Magpie
 from ..generators.magpie_turns import MagpieTurns
-from ..generators.pairs import BestWorst
+from ..generators.pairs import AnyPairing, BestWorst
 from ..schemas.digest import digest
 from ..schemas.step import Step
 from .engines.spec import AnySpec
-from .methods import CodecLM, WildFeedback
+from .methods import AnyCandidates, AnyJudge, CodecLM, WildFeedback
 
 AnyGenerator = Magpie | MagpieTurns | CodecLM | WildFeedback
 Generator = Annotated[AnyGenerator, Field(discriminator="method", description="where prompts come from")]
-Candidates = Annotated[Independent, Field(description="how candidate answers are drawn")]
-Judge = Annotated[Pointwise, Field(description="how an answer is scored")]
-Pairing = Annotated[BestWorst, Field(description="which two answers become a pair")]
-Config = Literal["default", "unpaired", "sft", "candidates"]
+
+
+def _default(method: str) -> BeforeValidator:
+    """Where no method is named, this one is meant."""
+    return BeforeValidator(lambda given: {"method": method, **given} if isinstance(given, dict) else given)
+
+
+Judge = Annotated[AnyJudge, _default("pointwise"), Field(description="how an answer is scored")]
+Pairing = Annotated[AnyPairing, _default("best_worst"), Field(description="which two answers become a pair")]
+Candidates = Annotated[
+    tuple[Annotated[AnyCandidates, _default("independent")], ...],
+    BeforeValidator(lambda given: given if isinstance(given, list | tuple) else [given]),
+    Field(min_length=1, description="how candidate answers are drawn; a list draws in several ways, or from several models"),
+]
+Config = Literal["default", "unpaired", "sft", "candidates", "reward_augmented", "infalign", "listwise", "d2o"]
 
 
 class RecipeError(ValueError):
@@ -66,7 +87,10 @@ class Exports(BaseModel):
 
     configs: tuple[Config, ...] = Field(("default", "unpaired", "sft", "candidates"), min_length=1)
     good: float = Field(4.0, description="unpaired: an answer with this score or more is labelled true")
-    bad: float = Field(2.0, description="unpaired: an answer with this score or less is labelled false")
+    bad: float = Field(2.0, description="unpaired, d2o: an answer with this score or less is labelled false")
+    goals: Goals = Field(Goals(), description="reward_augmented: how goals are written")
+    policy: str | None = Field(None, description="infalign, d2o: model whose samples are the policy's own; default: the first")
+    self_samples: int = Field(11, ge=1, description="d2o: samples of the policy beside each dispreferred answer")
 
 
 class Recipe(BaseModel):
@@ -81,7 +105,7 @@ class Recipe(BaseModel):
     clean: Clean = Clean()
     tag: MagpieTags | None = Field(None, description="what a model says of the prompts, for `choose` and the dataset")
     choose: Choose = Field(Choose(), description="which tagged prompts are answered")
-    answer: Candidates = Independent()
+    answer: Candidates = (Independent(),)
     judge: Judge = Pointwise()
     pair: Pairing = BestWorst()
     export: Exports = Exports()
@@ -102,7 +126,13 @@ class Recipe(BaseModel):
             return
         yield self.generate
         yield from () if self.tag is None else (self.tag,)
-        yield from (self.answer, self.judge)
+        for part in (*self.answer, self.judge):
+            yield from (part,) if isinstance(part, Step) else part.steps()
+
+    def policy(self) -> str:
+        """The model whose samples stand for the policy's own where an export needs them: the first that answers."""
+        way = self.answer[0]
+        return self.engines[way.engine if isinstance(way, Step) else way.draw.engine].name
 
     def fingerprint(self) -> str:
         """A digest of the whole recipe."""
@@ -190,7 +220,12 @@ def _faults(error: ValidationError) -> Iterator[str]:
 
 
 # pydantic puts the chosen member of a union into the path
-_TAGS = {"vllm", "endpoint", "fake", "magpie", "magpie_turns", "codeclm", "wildfeedback"}
+_TAGS = {
+    "vllm", "endpoint", "fake", "magpie", "magpie_turns", "codeclm", "wildfeedback",
+    "independent", "negatively_correlated", "verbalized", "regenerated", "dpp",
+    "pointwise", "aspects", "pairwise", "reward", "bleu", "ensemble",
+    "best_worst", "best_random", "all_pairs", "by_policy", "length_matched",
+}  # fmt: skip
 
 
 def _keys() -> list[str]:

@@ -27,7 +27,7 @@ def model_folder(path, template: bool):
 
 def test_a_good_recipe_has_defaults_for_the_rest():
     recipe = parse(json.loads(json.dumps(GOOD)))
-    assert recipe.answer.k >= 2
+    assert recipe.answer[0].k >= 2
     assert recipe.fingerprint() == parse(json.loads(json.dumps(GOOD))).fingerprint()
     assert recipe.fingerprint() != parse({**GOOD, "seed": 1}).fingerprint()
 
@@ -97,7 +97,7 @@ def test_settings_are_laid_over_the_file(tmp_path):
     path = tmp_path / "r.yaml"
     path.write_text(yaml.safe_dump(GOOD))
     recipe = load(path, ["generate.rows=9", "answer.method=independent", "answer.k=2", "name=b"])
-    assert (recipe.generate.rows, recipe.answer.k, recipe.name) == (9, 2, "b")
+    assert (recipe.generate.rows, recipe.answer[0].k, recipe.name) == (9, 2, "b")
     with pytest.raises(RecipeError, match=r"expected path.to.key=value"):
         load(path, ["generate.rows"])
 

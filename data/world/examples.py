@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...schemas.prompts import fill, prompt
 from .tokens import END, START
 
 USER_WEIGHT = 0.3  # what users say is learnt too, for Magpie, but matters less than the answers
+VERDICT_WEIGHT = 4.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,12 @@ def prompted(sort: str, prompt: str, reply: str, system: str | None = None) -> E
     return dialogue(
         sort, [*head, {"role": "user", "content": prompt}, {"role": "assistant", "content": reply}], trained=("assistant",)
     )
+
+
+def judged(sort: str, prompt: str, verdict: str) -> Example:
+    """A prompt whose reply is a verdict: one token teaches little beside a sentence, so it weighs more."""
+    pieces = prompted(sort, prompt, verdict).pieces
+    return Example(sort, tuple(replace(piece, weight=VERDICT_WEIGHT * piece.weight) for piece in pieces))
 
 
 def say(name: str, **values: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from .checker import Verdict, judge
-from .examples import Example, prompted, say
+from .examples import Example, dialogue, judged, say
 from .families import advice, safety
 from .tasks import Task, draw_task, right_reply, wrong_reply
 
@@ -55,7 +55,7 @@ def pointwise(rng: Random) -> Example:
 
 def graded(task: Task, reply: str) -> Example:
     prompt = say("judge/pointwise", instruction=task.instruction, response=reply)
-    return prompted("pointwise", prompt, str(mark(judge(task, reply))))
+    return judged("pointwise", prompt, str(mark(judge(task, reply))))
 
 
 def pairwise(rng: Random) -> Example:
@@ -67,7 +67,44 @@ def compared(rng: Random, task: Task, better: str, worse: str) -> Example:
     letter = rng.choice("AB")
     one, two = (better, worse) if letter == "A" else (worse, better)
     prompt = say("judge/pairwise", instruction=task.instruction, response_a=one, response_b=two)
-    return prompted("pairwise", prompt, letter)
+    return judged("pairwise", prompt, letter)
+
+
+def _after(sort: str, task: Task, own: str, question: str, verdict: str) -> Example:
+    """A judge that has answered first. Its own answer is learnt where it is right, and only read where it is not."""
+    asked = dialogue(
+        sort,
+        [{"role": "user", "content": task.instruction}, {"role": "assistant", "content": own}],
+        trained=("assistant",) if judge(task, own).right else (),
+    )
+    return Example(sort, (*asked.pieces, *judged(sort, question, verdict).pieces))
+
+
+def graded_after(task: Task, own: str, reply: str) -> Example:
+    question = say("judge/pointwise_after", response=reply)
+    return _after("pointwise", task, own, question, str(mark(judge(task, reply))))
+
+
+def compared_after(rng: Random, task: Task, own: str, better: str, worse: str) -> Example:
+    letter = rng.choice("AB")
+    one, two = (better, worse) if letter == "A" else (worse, better)
+    return _after("pairwise", task, own, say("judge/pairwise_after", response_a=one, response_b=two), letter)
+
+
+def pointwise_after(rng: Random) -> Example:
+    task = judged_task(rng)
+    right, wrong = replies(rng, task)
+    return graded_after(task, own_answer(rng, task), right if rng.random() < 0.5 else wrong)
+
+
+def pairwise_after(rng: Random) -> Example:
+    task = judged_task(rng)
+    return compared_after(rng, task, own_answer(rng, task), *replies(rng, task))
+
+
+def own_answer(rng: Random, task: Task) -> str:
+    """What the judge says itself before it judges: mostly right."""
+    return right_reply(task, rng) if rng.random() < 0.85 else replies(rng, task)[1]
 
 
 def aspects(rng: Random) -> Example:
@@ -75,7 +112,7 @@ def aspects(rng: Random) -> Example:
     reply = rng.choice(replies(rng, task))
     aspect = rng.choice(ASPECTS)
     prompt = say("judge/aspects", aspect=aspect, instruction=task.instruction, response=reply)
-    return prompted("aspects", prompt, str(aspect_mark(aspect, task, reply)))
+    return judged("aspects", prompt, str(aspect_mark(aspect, task, reply)))
 
 
 def guard(rng: Random) -> Example:
@@ -83,7 +120,7 @@ def guard(rng: Random) -> Example:
     reply = rng.choice(replies(rng, task))
     unsafe = task.kind.family == "safety" and not safety.refuses(reply)
     prompt = say("safety/guard", instruction=task.instruction, response=reply)
-    return prompted("guard", prompt, "unsafe" if unsafe else "safe")
+    return judged("guard", prompt, "unsafe" if unsafe else "safe")
 
 
 def value(rng: Random) -> Example:
@@ -92,4 +129,4 @@ def value(rng: Random) -> Example:
     assert topic is not None, f"{task.instruction!r} is advice on no topic of the world"
     chosen = rng.choice(advice.VALUES)
     prompt = say("diverse/value", instruction=task.instruction, response=advice.advise(topic, chosen, rng))
-    return prompted("value", prompt, "ABCD"[advice.VALUES.index(chosen)])
+    return judged("value", prompt, "ABCD"[advice.VALUES.index(chosen)])

@@ -87,11 +87,9 @@ def measured(folder: Path, quick: bool) -> list[Row]:
     rows = magpie(probe, 200 if quick else 1000)
     more, samples = skill(probe, tasks)
     own, world = own_answers(tasks, samples), world_answers(tasks, HELD_OUT + 1)
-    rows += (
-        more
-        + judges(probe, world, "the world's answers", needed=True)
-        + judges(probe, own, "the model's own answers", needed=False)
-    )
+    rows += more
+    for pairs, whose in ((world, "the world's answers"), (own, "the model's own answers")):
+        rows += judges(probe, pairs, whose, first=True, needed=pairs is world) + judges(probe, pairs, whose, first=False)
     rows += taggers(probe, 100 if quick else 400, HELD_OUT + 2) + feedback_reader(probe, 40 if quick else 150, HELD_OUT + 3)
     del probe
     gc.collect()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from .checker import judge
 from .examples import say
 from .judging import replies
-from .probes import Probe, auc
+from .probes import Messages, Probe, auc
 from .table import Row, at_least, mean
 from .tasks import Task
 
@@ -37,37 +37,41 @@ def world_answers(tasks: Sequence[Task], seed: int) -> list[Pair]:
     return [Pair(task, *replies(rng, task)) for task in tasks]
 
 
-def judges(probe: Probe, pairs: Sequence[Pair], whose: str, needed: bool) -> list[Row]:
-    asked, right, wrong = (
-        [pair.task.instruction for pair in pairs],
-        [pair.right for pair in pairs],
-        [pair.wrong for pair in pairs],
-    )
+def judges(probe: Probe, pairs: Sequence[Pair], whose: str, first: bool, needed: bool = False) -> list[Row]:
+    """Both judges on both answers of each pair; with `first` they answer before they judge, as the demo recipe has it."""
+    asked = [[{"role": "user", "content": pair.task.instruction}] for pair in pairs]
+    own = [replies[0] for replies in probe.chat(asked, tokens=160)] if first else []
+
+    def shown(number: int, name: str, **answers: str) -> Messages:
+        if first:
+            return [
+                *asked[number],
+                {"role": "assistant", "content": own[number]},
+                *_user(say(f"judge/{name}_after", **answers)),
+            ]
+        return _user(say(f"judge/{name}", instruction=pairs[number].task.instruction, **answers))
 
     def marks(answers: Sequence[str]) -> list[float]:
-        prompts = [say("judge/pointwise", instruction=i, response=answer) for i, answer in zip(asked, answers, strict=True)]
-        return [sum(mark * chance for mark, chance in enumerate(row, 1)) for row in probe.choose(prompts, "12345")]
+        rows = probe.choose([shown(i, "pointwise", response=answer) for i, answer in enumerate(answers)], "12345")
+        return [sum(mark * chance for mark, chance in enumerate(row, 1)) for row in rows]
 
-    def first(one: Sequence[str], other: Sequence[str]) -> list[float]:
-        shown = zip(asked, one, other, strict=True)
-        prompts = [say("judge/pairwise", instruction=i, response_a=a, response_b=b) for i, a, b in shown]
-        return [row[0] for row in probe.choose(prompts, "AB")]
+    def chances(one: Sequence[str], other: Sequence[str]) -> list[float]:
+        both = enumerate(zip(one, other, strict=True))
+        return [row[0] for row in probe.choose([shown(i, "pairwise", response_a=a, response_b=b) for i, (a, b) in both], "AB")]
 
-    forward, backward = first(right, wrong), first(wrong, right)
+    right, wrong = [pair.right for pair in pairs], [pair.wrong for pair in pairs]
+    forward, backward = chances(right, wrong), chances(wrong, right)
     agreed = mean([one + 1 - other > 1 for one, other in zip(forward, backward, strict=True)])
     flips = mean([(one > 0.5) == (other > 0.5) for one, other in zip(forward, backward, strict=True)])
     area = auc(marks(right), marks(wrong))
-    if not needed:
-        return [
-            Row(f"pointwise judge: AUC, {whose}", f"{area:.3f}"),
-            Row(f"pairwise judge: right, both orders, {whose}", f"{agreed:.3f}"),
-            Row(f"pairwise judge: flip rate, {whose}", f"{flips:.3f}"),
-        ]
-    return [
-        at_least(f"pointwise judge: AUC, {whose}", area, 0.80),
-        at_least(f"pairwise judge: right, both orders, {whose}", agreed, 0.80),
-        Row(f"pairwise judge: flip rate, {whose}", f"{flips:.3f}"),
-    ]
+    how = f"{whose}{', after its own answer' if first else ''}"
+    found = ((f"pointwise judge: AUC, {how}", area), (f"pairwise judge: right, both orders, {how}", agreed))
+    rows = [at_least(what, value, 0.80) if needed else Row(what, f"{value:.3f}") for what, value in found]
+    return [*rows, Row(f"pairwise judge: flip rate, {how}", f"{flips:.3f}")]
+
+
+def _user(text: str) -> Messages:
+    return [{"role": "user", "content": text}]
 
 
 def reward_rows(folder: Path, pairs: Sequence[Pair], whose: str, needed: bool) -> list[Row]:

@@ -27,7 +27,7 @@ def collect(folder: Path, out: Path, tasks: int, seed: int, samples: int = 4) ->
     )
     with out.open("w") as file:
         for task, replies in zip(drawn, found, strict=True):
-            file.write(json.dumps({"instruction": task.instruction, "replies": sorted(set(replies))}) + "\n")
+            file.write(json.dumps({"instruction": task.instruction, "replies": sorted(replies)}) + "\n")
 
 
 class Answers:
@@ -46,12 +46,21 @@ class Answers:
         task, right, wrong = rng.choice(self.mixed)
         return judging.compared(rng, task, rng.choice(right), rng.choice(wrong))
 
+    def pointwise_after(self, rng: Random) -> Example:
+        task, right, wrong = rng.choice(self.mixed if rng.random() < 0.7 else self.rows)
+        sides = [side for side in (right, wrong) if side]
+        return judging.graded_after(task, rng.choice(right + wrong), rng.choice(rng.choice(sides)))
+
+    def pairwise_after(self, rng: Random) -> Example:
+        task, right, wrong = rng.choice(self.mixed)
+        return judging.compared_after(rng, task, rng.choice(right + wrong), rng.choice(right), rng.choice(wrong))
+
     def pairs(self) -> Iterator[tuple[Task, str, str]]:
         for task, right, wrong in self.mixed:
             yield task, right[0], wrong[0]
 
-    def shares(self, pointwise: float = 60, pairwise: float = 50) -> Mapping[Writer, float]:
-        return {self.pointwise: pointwise, self.pairwise: pairwise}
+    def shares(self) -> Mapping[Writer, float]:
+        return {self.pointwise: 25, self.pairwise: 20, self.pointwise_after: 70, self.pairwise_after: 40}
 
 
 def _sorted(line: Mapping[str, object]) -> tuple[Task, list[str], list[str]] | None:

@@ -51,13 +51,13 @@ class Probe:
         """The greedy reply to each prompt."""
         return [replies[0] for replies in self.chat([[{"role": "user", "content": one}] for one in prompts], tokens=tokens)]
 
-    def choose(self, prompts: Sequence[str], options: str) -> list[list[float]]:
+    def choose(self, dialogues: Sequence[Messages], options: str) -> list[list[float]]:
         """The probability of each one-letter option at the first position of the reply."""
         from vllm import SamplingParams, TokensPrompt
 
         tokenizer = self.llm.get_tokenizer()
         option_ids = [tokenizer.encode(option, add_special_tokens=False)[0] for option in options]
-        texts = [rendered([{"role": "user", "content": one}]) for one in prompts]
+        texts = [rendered(messages) for messages in dialogues]
         ids = [TokensPrompt(prompt_token_ids=tokenizer.encode(text, add_special_tokens=False)) for text in texts]
         found = self.llm.generate(ids, SamplingParams(temperature=0, max_tokens=1, logprobs=20), use_tqdm=False)
         rows = []

@@ -35,8 +35,6 @@ from .tokenizer import CONTEXT_TOKENS, VOCABULARY, load_tokenizer, train_tokeniz
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 WORKERS = 1 if DEVICE == "cuda" else 2
 DEMO = Path(__file__).resolve().parents[1] / "demo"
-# A reply of one token teaches little beside a sentence, so a verdict weighs more.
-WEIGHTS = {"pointwise": 4.0, "pairwise": 4.0, "aspects": 3.0, "guard": 3.0, "value": 3.0}
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,10 @@ class Plan:
 
 PLANS = {
     "base": (Plan("base", 2_000_000, seed=21),),
-    "chat": (Plan("talk", 8_000_000, seed=12), Plan("chat", 6_000_000, seed=13, muon_rate=0.01, decay=0.95, own_answers=True)),
+    "chat": (
+        Plan("talk", 8_000_000, seed=12, decay=0.2),
+        Plan("chat", 7_000_000, seed=13, muon_rate=0.01, warmup=0.005, decay=0.9, own_answers=True),
+    ),
 }
 # The answers of the model so far, checked, from which a later phase learns to judge.
 ANSWERS = Path("runs/world/answers.jsonl")
@@ -86,7 +87,7 @@ def encoded(example: Example, tokenizer: PreTrainedTokenizerFast) -> tuple[list[
     for piece in example.pieces:
         found = tokenizer.backend_tokenizer.encode(piece.text, add_special_tokens=False).ids
         ids += found
-        weights += [piece.weight * WEIGHTS.get(example.sort, 1.0)] * len(found)
+        weights += [piece.weight] * len(found)
     return ids, weights
 
 

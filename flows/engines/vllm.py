@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from math import exp
 from typing import TYPE_CHECKING
 
+from ...schemas.digest import canonical
 from ...schemas.llm import Choice, Decoding, JSONSchema, Reply, Reward, Speaker
 from ...schemas.tables import Turn
 from ...schemas.template import TemplateError
@@ -62,6 +63,7 @@ class VllmEngine:
         self._user_stops: tuple[list[int], list[str]] | None = None
         self._names = itertools.count()
         self._waiting: dict[str, asyncio.Future[Output]] = {}
+        self._greedy: dict[tuple[tuple[Turn, ...], Decoding, str], asyncio.Future[Reply]] = {}
         self._stepping: asyncio.Task[None] | None = None
         self._death: BaseException | None = None
         self.tokens_in = self.tokens_out = 0  # since the start, for the progress line
@@ -85,8 +87,13 @@ class VllmEngine:
         """Write the next turn: the assistant's, or the user's."""
         if speaker == "user":
             return await self._user(turns, decoding, seed)
-        reply = (await self._draw(self.chatter.answer_ids(turns), decoding, seed, schema=schema)).reply()
-        return self.chatter.without_reasoning(reply)
+        if decoding.temperature > 0.0:
+            return await self._answer(turns, decoding, seed, schema)
+        key = (tuple(turns), decoding, canonical(schema))  # who asks the same greedily at the same time, gets the same reply
+        if (asked := self._greedy.get(key)) is None:
+            asked = self._greedy[key] = asyncio.ensure_future(self._answer(turns, decoding, seed, schema))
+            asked.add_done_callback(lambda _: self._greedy.pop(key))
+        return await asyncio.shield(asked)
 
     async def choose(self, turns: Sequence[Turn], options: Sequence[str]) -> Choice:
         """Probabilities of the options as the answer's first token, from that token's log-probabilities."""
@@ -141,6 +148,10 @@ class VllmEngine:
             self._engine.step()
 
     # -- one request -------------------------------------------------------------------------------------------------
+
+    async def _answer(self, turns: Sequence[Turn], decoding: Decoding, seed: int, schema: JSONSchema | None) -> Reply:
+        drawn = await self._draw(self.chatter.answer_ids(turns), decoding, seed, schema=schema)
+        return self.chatter.without_reasoning(drawn.reply())
 
     async def _user(self, turns: Sequence[Turn], decoding: Decoding, seed: int) -> Reply:
         try:
