@@ -1,4 +1,4 @@
-"""The command line: `rookery build`, `preview`, `show`, `doctor`."""
+"""The command line, `rookery`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ environment.prepare()  # before any command imports Prefect, Ray or vLLM
 
 from .flows.select_cli import compare_selectors, select
 from .flows.template_cli import template
+from .schemas.errors import PlainError
 
 app = typer.Typer(
     help="Rookery raises alignment data: a model in, a preference dataset that trains with TRL out.",
@@ -79,6 +80,15 @@ def show(
 
 
 @app.command()
+def report(run: Annotated[Path, typer.Argument(help="folder of a finished run", metavar="RUN")]) -> None:
+    """Write report.html anew: the funnel, the scores, the judge, pairs and drops, on one page that needs no network."""
+    from .flows import release
+
+    with _plain_errors():
+        typer.echo(f"report: {release.write_report(run)}")
+
+
+@app.command()
 def doctor() -> None:
     """Check versions that clash, GPUs, the engine, the Hub and the disk; each fault with its remedy."""
     environment.prepare()
@@ -133,16 +143,7 @@ class _plain_errors:
         return None
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        from .flows.cluster import ClusterError
-        from .flows.durable import StoreError
-        from .flows.hub import ReleaseError
-        from .flows.rank_writers import RankError
-        from .flows.recipe import RecipeError
-        from .schemas.template import TemplateError
-
-        if isinstance(
-            error, RecipeError | StoreError | ClusterError | TemplateError | ReleaseError | RankError | FileNotFoundError
-        ):
+        if isinstance(error, PlainError | FileNotFoundError):
             _fail(str(error))
         if isinstance(error, KeyboardInterrupt):
             _fail("stopped; what is finished stays, the same command goes on from there")

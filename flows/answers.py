@@ -12,8 +12,8 @@ from ..filters.references import bleu_scores
 from ..generators.candidates import Independent
 from ..generators.diverse import Diverse
 from ..schemas.step import Step
-from ..schemas.tables import Answer, Chat, Drop, Score, Turn, frame, rows
-from ..selectors.dpp import dpp_map
+from ..schemas.tables import Answer, Chat, Score, Turn, Vector, frame, rows
+from ..selectors.answers import spread
 from ..selectors.embed import SentenceEncoder, embed
 from .methods import Bleu, Dpp, Ensemble
 from .stage import Line
@@ -29,22 +29,17 @@ def candidates(line: Line, ways: Sequence[Independent | Diverse | Dpp], prompts:
 
 
 def most_different(line: Line, way: Dpp, prompts: pl.DataFrame) -> pl.DataFrame:
-    """Of each prompt's draw the k answers that span the most volume; what is not taken is dropped by name."""
+    """Of each prompt's draw the k answers that are least alike."""
     drawn = line.spread("answer", way.draw, prompts)[Answer]
 
     def sieve(answers: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        # the same text twice spans nothing
-        fresh = answers.filter(pl.struct("prompt", "text").is_first_distinct())
-        vectors_ND = embed(fresh["text"].to_list(), SentenceEncoder(way.encoder))
-        taken: list[str] = []
-        for group in fresh.with_row_index("row").partition_by("prompt", maintain_order=True):
-            budget = min(way.k, group.height)
-            picks = dpp_map(vectors_ND[group["row"].to_numpy()], budget)
-            taken += group["id"].gather(picks.rows_K.tolist()).to_list()
-        left = answers.filter(~pl.col("id").is_in(taken))
-        why = f"not among the {way.k} most different of {way.draw.k}"
-        drops = [Drop(name, "spread", "less_different", why, text) for name, text in left.select("id", "text").iter_rows()]
-        return answers.filter(pl.col("id").is_in(taken)), frame(Drop, drops)
+        encoder = SentenceEncoder(way.encoder)
+        vectors_ND = embed(answers["text"].to_list(), encoder)
+        ids = answers["id"].to_list()
+        vectors = frame(
+            Vector, (Vector(name, encoder.name, row_D) for name, row_D in zip(ids, vectors_ND.tolist(), strict=True))
+        )
+        return spread(answers, vectors, k=way.k)
 
     return line.sieve("spread", Answer, drawn, {"dpp": way.model_dump(mode="json")}, sieve)
 

@@ -10,6 +10,7 @@ ENTRIES = Path(__file__).resolve().parent.parent / "data" / "methods.bib"
 # `method` in a recipe, or an export's name -> papers
 PAPERS = {
     "magpie": ("xu2024magpie",),
+    "magpie_turns": ("xu2024magpie",),
     "codeclm": ("wang2024codeclm",),
     "isheep": ("liang2024isheep",),
     "wildfeedback": ("shi2024wildfeedback",),
@@ -19,6 +20,7 @@ PAPERS = {
     "pointwise": ("liu2023geval", "liu2023deita"),
     "pairwise": ("zheng2023judging",),
     "aspects": ("cui2023ultrafeedback",),
+    "dpp": ("chen2017fast",),
     "bleu": ("chang2025bleuberi",),
     "ensemble": ("chang2025bleuberi",),
     "best_worst": ("xu2024magpie",),

@@ -21,6 +21,7 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import ActorUnavailableError, RayActorError
 
+from ..schemas.errors import PlainError
 from ..schemas.llm import Choice, Decoding, JSONSchema, Reply, Reward, Speaker
 from ..schemas.step import Step
 from ..schemas.tables import Chat, Drop, Row, Turn, text_of
@@ -34,7 +35,7 @@ Died = RayActorError  # what a call to an actor raises when its process is gone
 Unavailable = ActorUnavailableError  # of these, the ones that may come back
 
 
-class ClusterError(RuntimeError):
+class ClusterError(PlainError, RuntimeError):
     """The cluster cannot give what the recipe asks for."""
 
 

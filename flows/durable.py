@@ -14,11 +14,12 @@ from pathlib import Path
 
 import polars as pl
 
+from ..schemas.errors import PlainError
 from ..schemas.manifest import Part
 from ..schemas.tables import TABLES, Row, builder, plain
 
 
-class StoreError(RuntimeError):
+class StoreError(PlainError, RuntimeError):
     """The disk does not allow what a run needs. The message says what to do."""
 
 

@@ -11,13 +11,14 @@ import polars as pl
 import yaml
 
 from ..filters.pairwise import order_report
+from ..schemas.errors import PlainError
 from ..schemas.manifest import RunManifest, StageManifest
 from ..schemas.tables import Drop, Score, frame, schema
 
 HELD = 200_000  # rows of an export that are looked at for histograms and samples
 
 
-class NoRun(FileNotFoundError):
+class NoRun(PlainError, FileNotFoundError):
     """The folder holds no finished run."""
 
 

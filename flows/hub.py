@@ -22,6 +22,7 @@ from typing import TypeVar
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
+from ..schemas.errors import PlainError
 from .card import merged
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ OURS = (".parquet",)  # files of ours in the repository that may be removed when
 CHUNK = 1 << 20
 
 
-class ReleaseError(RuntimeError):
+class ReleaseError(PlainError, RuntimeError):
     """The release did not go through. The message says what is there now and what to do."""
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 
 from ..schemas.digest import seed_of
+from ..schemas.errors import PlainError
 from ..schemas.tables import Answer, Chat, Turn, conform, rows
 
 Surprise = Callable[[Sequence[Turn], str], float]  # (conversation, answer) -> mean nats a token of the answer; NaN if it cannot
@@ -30,7 +31,7 @@ ASK = (
 RESAMPLES = 2000
 
 
-class RankError(ValueError):
+class RankError(PlainError, ValueError):
     """What was handed over cannot be ranked. The message says what is missing."""
 
 

@@ -28,6 +28,7 @@ from ..generators.chatlogs import Layout, Openings, Selection, conversation, sel
 from ..generators.codeclm_metadata import Entry
 from ..generators.codeclm_parse import MOST_SKILLS, tidy
 from ..schemas.digest import digest, seed_of
+from ..schemas.errors import PlainError
 from ..schemas.tables import Chat, Drop, Note, Seed, Turn
 
 LONGEST_LINE = 64 << 20  # bytes; a longer line is no line
@@ -35,7 +36,7 @@ FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".yaml", ".yml")
 T = TypeVar("T")
 
 
-class SourceError(ValueError):
+class SourceError(PlainError, ValueError):
     """A source that cannot be opened at all. The message says what was tried and what to give instead."""
 
 

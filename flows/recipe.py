@@ -33,6 +33,7 @@ from ..generators.magpie import Magpie
 from ..generators.magpie_turns import MagpieTurns
 from ..generators.pairs import AnyPairing, BestWorst
 from ..schemas.digest import digest
+from ..schemas.errors import PlainError
 from ..schemas.step import Step
 from .engines.spec import AnySpec
 from .methods import AnyCandidates, AnyJudge, CodecLM, WildFeedback
@@ -56,7 +57,7 @@ Candidates = Annotated[
 Config = Literal["default", "unpaired", "sft", "candidates", "reward_augmented", "infalign", "listwise", "d2o"]
 
 
-class RecipeError(ValueError):
+class RecipeError(PlainError, ValueError):
     """A recipe that cannot be run. The message lists every fault, each with the field, the value and the remedy."""
 
 

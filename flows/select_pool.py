@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from ..schemas.digest import digest
+from ..schemas.errors import PlainError
 
 IDS = ("id", "uuid", "conversation_id", "prompt_id")
 MESSAGES = ("messages", "conversations", "conversation", "turns")
@@ -21,7 +22,7 @@ PAIRED = (("instruction", "response"), ("instruction", "output"), ("prompt", "ch
 ASSISTANT = ("assistant", "gpt", "model", "chatgpt", "bing", "bard")
 
 
-class PoolError(ValueError):
+class PoolError(PlainError, ValueError):
     """A pool that cannot be read. The message says what was found, what was expected and what to do."""
 
 

@@ -222,13 +222,30 @@ def content(table: pl.DataFrame) -> str:
 
 @cache
 def code_of(step: type[Step]) -> str:
-    """A digest of the step's file without comments and docstrings: code that changed makes another stage."""
-    tree = ast.parse(Path(inspect.getfile(step)).read_text(encoding="utf-8"))
+    """A digest of the step's file, and of those of its room that it imports, without comments and docstrings.
+
+    Code that changed makes another stage. The schemas are left out: what they change shows in the rows, or in `FORMAT`.
+    """
+    seen: dict[Path, str] = {}
+    open_files = [Path(inspect.getfile(step))]
+    while open_files:
+        path = open_files.pop()
+        if path in seen:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        imported = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 1]
+        beside = [path.parent.joinpath(*(name or "").split(".")).with_suffix(".py") for name in imported]
+        open_files += [one for one in beside if one.is_file()]
+        seen[path] = _bare(tree)
+    return digest(*(text for _, text in sorted(seen.items())))
+
+
+def _bare(tree: ast.Module) -> str:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
             body[0].value.value = ""
-    return digest(ast.unparse(tree))
+    return ast.unparse(tree)
 
 
 def _final(state: object) -> bool:

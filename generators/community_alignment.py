@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from ..schemas.digest import digest
+from ..schemas.errors import PlainError
 from ..schemas.tables import Answer, Chat, Drop, Note, Preference, Sampling, Turn, frame
 
 TURNS = ("first", "second", "third", "fourth")
@@ -29,7 +30,7 @@ _MISSING = {"", "EMPTY STRING", "nan", "None"}
 _END = re.compile(r"(?:\s*<\|(?:end_of_text|eot_id|im_end|endoftext)\|>)+\s*\Z")
 
 
-class ColumnsMissing(ValueError):
+class ColumnsMissing(PlainError, ValueError):
     """The table is not the published one. The message lists what it lacks."""
 
 

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from .errors import PlainError
 from .tables import Turn
 
 SENTINEL = "⟪rookery⟫"  # no template writes it, and trimming leaves it alone
@@ -23,7 +24,7 @@ _MARK = re.compile(r"<[^<>\s]{1,40}>|\[/?[A-Za-z_|]{1,20}\]")  # what special to
 Render = Callable[[Sequence[Turn], bool], str]  # (turns, add_generation_prompt) -> text
 
 
-class TemplateError(ValueError):
+class TemplateError(PlainError, ValueError):
     """The chat template cannot do what is asked of it. The message says what and why."""
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..schemas.errors import PlainError
+
 F_95 = {  # 95% points of F(1, key)
     **{1: 161.4, 2: 18.51, 3: 10.13, 4: 7.709, 5: 6.608, 6: 5.987, 7: 5.591, 8: 5.318, 9: 5.117, 10: 4.965},
     **{15: 4.543, 20: 4.351, 30: 4.171, 60: 4.001},
@@ -20,7 +22,7 @@ F_95 = {  # 95% points of F(1, key)
 SLOWEST, FASTEST = 1e-3, 5e2  # b times the range of x: from all but a straight line to all but a step
 
 
-class NotIdentified(ValueError):
+class NotIdentified(PlainError, ValueError):
     """The curve does not show where it levels off."""
 
 
