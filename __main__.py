@@ -12,6 +12,7 @@ from .flows import environment
 environment.prepare()  # before any command imports Prefect, Ray or vLLM
 
 from .flows.select_cli import compare_selectors, select
+from .flows.serve_cli import serve
 from .flows.template_cli import template
 from .schemas.errors import PlainError
 
@@ -40,7 +41,6 @@ def build(recipe: RecipeFile, setting: Settings = [], runs: Runs = Path("runs"),
     with _plain_errors():
         from .flows.recipe import load
 
-        environment.end_orphans()
         path = line.build(load(recipe, setting), runs)
         typer.echo(f"dataset: {path / 'dataset'}\nlook at it: rookery show {path}")
 
@@ -52,7 +52,7 @@ def preview(
     setting: Settings = [],  # noqa: B006
     verbose: Verbose = False,
 ) -> None:
-    """Run a recipe on a few rows and print what comes out. Writes nothing."""
+    """Run a recipe on a few rows; print what comes out, and what all of its rows would give and cost. Writes nothing."""
     environment.prepare(quiet=not verbose)
     import tempfile
 
@@ -60,10 +60,30 @@ def preview(
     from .flows import show as shown
 
     with _plain_errors(), tempfile.TemporaryDirectory(prefix="rookery-preview-") as aside:
+        from .flows.ledger import extrapolated
+        from .flows.pilot import learned, shrunk
         from .flows.recipe import load
 
-        path = line.build(load(recipe, [*setting, f"generate.rows={rows}"]), Path(aside))
+        whole = load(recipe, setting)
+        few = shrunk(whole, rows)
+        path = line.build(few, Path(aside))
         shown.show(path, rows)
+        typer.echo("\n".join(extrapolated(learned(path, few.generate.rows or rows), whole.generate.rows)))
+
+
+@app.command()
+def retry(
+    run: Annotated[Path, typer.Argument(help="folder of a run", metavar="RUN")],
+    verbose: Verbose = False,
+) -> None:
+    """Run the rows again on which an engine failed or died, or a step raised; all else of the run stays."""
+    environment.prepare(quiet=not verbose)
+    from .flows import build as line
+
+    with _plain_errors():
+        from .flows.recipe import of_run
+
+        typer.echo(f"dataset: {line.build(of_run(run), run.parent, retry=True) / 'dataset'}")
 
 
 @app.command()
@@ -131,6 +151,7 @@ def rank_writers(
         typer.echo(ranking.command(prompts, answers, own, model, correct=correct, examples=examples, most=most))
 
 
+app.command()(serve)
 app.command()(template)
 app.command()(select)
 app.command(name="compare-selectors")(compare_selectors)

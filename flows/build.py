@@ -6,10 +6,12 @@ generate -> clean -> tag -> choose -> answer -> judge -> pair -> publish
 from __future__ import annotations
 
 import importlib.metadata
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 from prefect import flow
+from prefect.runtime import flow_run
 from rich.console import Console
 
 from ..filters import rules
@@ -17,15 +19,19 @@ from ..filters.choose import Choose
 from ..filters.language import languages
 from ..schemas.digest import digest, seed_of
 from ..schemas.manifest import RunManifest
-from ..schemas.tables import Chat, Drop, Preference, Score, Seed, Turn, frame, schema, text_of
-from . import codeclm, export, export_more, wildfeedback
+from ..schemas.tables import Chat, Drop, Preference, Score, Seed, Turn, frame, rows, schema, text_of
+from . import codeclm, environment, export, export_more, wildfeedback
 from .answers import candidates, decisive, scored
 from .cluster import Fleet
+from .ledger import Ledger
+from .lineage import NOT_RUN
 from .made import Made
 from .methods import CodecLM, WildFeedback
+from .pilot import pilot
 from .progress import summary
 from .recipe import Clean, Recipe
-from .release import write_report
+from .release import Destination, release, write_report
+from .release import told as told_of
 from .stage import Line, Sieve, content
 from .store import RunFolder
 
@@ -33,32 +39,55 @@ ROWS_PER_FILE = 100_000  # of an export: files of some hundred MB at usual lengt
 
 
 @flow(name="build", flow_run_name="{recipe.name}", validate_parameters=True, persist_result=False)
-def build(recipe: Recipe, runs: Path = Path("runs")) -> Path:
-    """Make the dataset that the recipe describes, reusing whatever an earlier run has finished. Returns the run's folder."""
+def build(
+    recipe: Recipe, runs: Path = Path("runs"), retry: bool = False, edition: str = "", publish: Destination | None = None
+) -> Path:
+    """Make the dataset that the recipe describes, reusing whatever an earlier run has finished. Returns the run's folder.
+
+    With `retry`, rows that an engine failed on in an earlier run are run again. An `edition` is a pattern for the time that the run was
+    scheduled for, in UTC, such as %Y-%m-%d: each edition is a run of its own, with other rows. With `publish`, the run is released.
+    """
+    environment.prepare(quiet=False)  # a worker's process has not been through the command line
+    environment.end_orphans()
+    if edition:
+        recipe = recipe.edition(_scheduled_for().strftime(edition))
     console = Console()
     with RunFolder(runs / recipe.name) as folder, Fleet(recipe.engines, recipe.cluster) as fleet:
         folder.claim(recipe.model_dump(mode="json"))
-        line = Line(recipe, folder, fleet, console)
-
-        made = generated(line)
-        prompts = line.sieve(
-            "clean", Chat, made.prompts, {"clean": recipe.clean.model_dump(mode="json")}, cleaned_by(recipe.clean)
-        )
-        if made.answers is None or made.scores is None:
-            prompts = chosen(line, prompts)
-            answers = candidates(line, recipe.answer, prompts)
-            told = scored(line, recipe.judge, prompts, answers)
-            scores = told.filter(pl.col("name") == decisive(recipe.judge))
-        else:
-            answers = made.answers.filter(pl.col("prompt").is_in(prompts["id"].to_list()))
-            scores = told = made.scores.filter(pl.col("about").is_in(answers["id"].to_list()))
-        paired_by = {"pair": recipe.pair.model_dump(mode="json"), "scores": content(scores)}
-        pairs = line.sieve("pair", Preference, answers, paired_by, lambda table: recipe.pair(table, scores))
-
-        publish(line, prompts, answers, scores, told, pairs)
+        line = Line(recipe, folder, fleet, console, retry=retry)
+        line.ledger = Ledger(recipe.budget, pilot(line, run))
+        run(line)
         write_report(folder.path)
-        summary([manifest for _, manifest in line.finished], line.reused, console)
+        summary([manifest for _, manifest in line.finished], line.reused, console, line.ledger.stopped)
+        if publish is not None:
+            done = release(folder.path, publish.repo, licence=publish.licence, private=publish.private)
+            console.print(told_of(done))
     return folder.path
+
+
+def _scheduled_for() -> datetime:
+    """When this run was to start: the same for every try of it, however late."""
+    return (flow_run.scheduled_start_time or datetime.now(UTC)).astimezone(UTC)
+
+
+def run(line: Line) -> None:
+    """The line itself."""
+    recipe = line.recipe
+    made = generated(line)
+    prompts = line.sieve("clean", Chat, made.prompts, {"clean": recipe.clean.model_dump(mode="json")}, cleaned_by(recipe.clean))
+    if made.answers is None or made.scores is None:
+        prompts = chosen(line, prompts)
+        answers = candidates(line, recipe.answer, prompts)
+        told = scored(line, recipe.judge, prompts, answers)
+        scores = told.filter(pl.col("name") == decisive(recipe.judge))
+    else:
+        answers = made.answers.filter(pl.col("prompt").is_in(prompts["id"].to_list()))
+        scores = told = made.scores.filter(pl.col("about").is_in(answers["id"].to_list()))
+    paired_by = {"pair": recipe.pair.model_dump(mode="json"), "scores": content(scores)}
+    pairs = line.sieve("pair", Preference, answers, paired_by, lambda table: recipe.pair(table, scores))
+    if (most := recipe.budget.rows) is not None:
+        pairs = line.sieve("budget", Preference, pairs, {"rows": most}, lambda table: first(table, most))
+    export_all(line, prompts, answers, scores, told, pairs)
 
 
 def generated(line: Line) -> Made:
@@ -124,6 +153,12 @@ def chosen(line: Line, prompts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def first(pairs: pl.DataFrame, most: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The first `most` pairs, and the others."""
+    over = rows(Preference, pairs.slice(most))
+    return pairs.head(most), frame(Drop, (Drop(pair.id, "budget", NOT_RUN, f"{most} pairs were wanted", "") for pair in over))
+
+
 def as_drops(stage: str, table: pl.DataFrame) -> pl.DataFrame:
     """Chats with `reason` and `detail` -> a table of `Drop`."""
     text = [text_of([Turn(**turn) for turn in turns]) for turns in table["turns"]]
@@ -131,21 +166,24 @@ def as_drops(stage: str, table: pl.DataFrame) -> pl.DataFrame:
     return named.select(list(schema(Drop)))
 
 
-def publish(
+def export_all(
     line: Line, prompts: pl.DataFrame, answers: pl.DataFrame, scores: pl.DataFrame, told: pl.DataFrame, pairs: pl.DataFrame
 ) -> None:
     """Write the exports and the manifest. `scores` are those that decide, `told` is all that the judges said."""
     wanted = line.recipe.export
-    policy = wanted.policy or line.recipe.policy()
+
+    def policy() -> str:
+        return wanted.policy or line.recipe.policy()
+
     made = {
         "default": lambda: export.default(prompts, answers, pairs),
         "unpaired": lambda: export.unpaired(prompts, answers, scores, hi=wanted.good, lo=wanted.bad),
         "sft": lambda: export.sft(prompts, answers, scores),
         "candidates": lambda: export.candidates(prompts, answers, told),
         "reward_augmented": lambda: export_more.reward_augmented(prompts, answers, pairs, wanted.goals),
-        "infalign": lambda: export_more.infalign(prompts, answers, scores, policy=policy),
+        "infalign": lambda: export_more.infalign(prompts, answers, scores, policy=policy()),
         "listwise": lambda: export_more.listwise(prompts, answers, scores),
-        "d2o": lambda: export_more.d2o(prompts, answers, below(scores, wanted.bad), policy=policy, k=wanted.self_samples),
+        "d2o": lambda: export_more.d2o(prompts, answers, below(scores, wanted.bad), policy=policy(), k=wanted.self_samples),
     }
     parts, skipped = {}, {}
     for name in wanted.configs:
@@ -159,6 +197,7 @@ def publish(
             stages=[stage.path.name for stage, _ in line.finished],
             exports=parts,
             skipped=skipped,
+            stopped=line.ledger.stopped,
         )
     )
 

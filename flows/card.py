@@ -120,9 +120,11 @@ def funnel(facts: Facts) -> str:
 def _opening(facts: Facts, licence: str | None) -> str:
     models = ", ".join(f"`{model}`" for model in facts.models)
     unsaid = "" if licence else "\n\nNo licence was named. The licences of the models that wrote it may bind you."
+    limits = ", ".join(f"{stage} ({limit})" for stage, limit in facts.run.stopped.items())
+    stopped = f"\n\nA budget stopped it in {limits}: a partial dataset of the recipe below." if limits else ""
     return (
         f"{facts.pairs} preference pairs, written, judged and paired by machine with "
-        f"Rookery from {models}. Nobody has read them all.{unsaid}\n\n"
+        f"Rookery from {models}. Nobody has read them all.{stopped}{unsaid}\n\n"
         "```python\nfrom datasets import load_dataset\n\n"
         'pairs = load_dataset("<this repository>", split="train")  # goes into trl.DPOTrainer as it is\n```'
     )

@@ -1,37 +1,28 @@
-"""Ray: engines as actors, and nothing else. The only file that imports Ray.
+"""Ray: engines as actors, and nothing else. Only this file and `worker.py` import Ray.
 
-An actor holds one engine and runs a step on many rows at once, so that continuous batching is always full. A step with two
-models runs beside its first one; the others answer through their own actors. When an engine dies its process ends at once
-(`os._exit`: Ray restarts a crashed actor, but not one that left politely), and the units it held are run again.
+An actor holds one engine and runs a step on many rows at once, so that continuous batching is always full.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import os
-import sys
-import traceback
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NoReturn, Self, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
 import ray
 from ray.actor import ActorHandle
-from ray.exceptions import ActorUnavailableError, RayActorError
+from ray.exceptions import ActorUnavailableError
 
 from ..schemas.errors import PlainError
-from ..schemas.llm import Choice, Decoding, JSONSchema, Reply, Reward, Speaker
-from ..schemas.step import Step
-from ..schemas.tables import Chat, Drop, Row, Turn, text_of
+from .engines.death import is_out_of_memory
 from .engines.spec import AnySpec
-from .engines.vllm import EngineDead
 from .environment import for_actors
+from .worker import Died, Finished, Pulse, Remote, Worker
 
+WATCH = "watch"  # Ray's name for the event loop on which actors answer the watchdog
 RESTARTS = 100  # of one actor; a run that makes no progress is stopped long before, by `dispatch`
-T = TypeVar("T")
-Died = RayActorError  # what a call to an actor raises when its process is gone
 Unavailable = ActorUnavailableError  # of these, the ones that may come back
 
 
@@ -39,14 +30,8 @@ class ClusterError(PlainError, RuntimeError):
     """The cluster cannot give what the recipe asks for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """What a unit of rows became, and the engine's running totals."""
-
-    done: list[tuple[str, list[Row]]]
-    tokens_in: int
-    tokens_out: int
-    life: str  # changes when the actor restarts, and with it the totals
+class TooLarge(ClusterError):
+    """An engine does not fit into its memory however few rows it works on: trying again is of no use."""
 
 
 def reason_of(error: Exception) -> str:
@@ -54,132 +39,96 @@ def reason_of(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
 
 
-def exit_with(death: EngineDead) -> NoReturn:
-    """End this process as a crash does, after saying why where Ray's log of the worker will hold it."""
-    traceback.print_exception(death, file=sys.stderr)
-    sys.stderr.flush()
-    os._exit(1)
-
-
-class Worker:
-    """An engine, and rows running through it. A plain class: Ray is put around it below."""
-
-    def __init__(self, spec: AnySpec) -> None:
-        self.llm = spec.build()
-        self._room = asyncio.Semaphore(spec.in_flight)
-        self._life = f"{os.getpid()}-{id(self)}"
-
-    async def about(self) -> tuple[str, str]:
-        """Model and revision, once the engine is up."""
-        return self.llm.model, self.llm.revision
-
-    async def process(self) -> int:
-        """The process that holds the engine."""
-        return os.getpid()
-
-    async def run(self, step: Step, stage: str, rows: Sequence[Row], others: Sequence[Remote]) -> Finished:
-        """Run a unit of rows; each is on its own."""
-        done = await asyncio.gather(*(self._one(step, stage, row, others) for row in rows))
-        return Finished(list(done), self.llm.tokens_in, self.llm.tokens_out, self._life)
-
-    async def _one(self, step: Step, stage: str, row: Row, others: Sequence[Remote]) -> tuple[str, list[Row]]:
-        async with self._room:
-            try:
-                return row.id, list(await step(row, self.llm, *others))
-            except EngineDead as death:
-                exit_with(death)
-            except Died:
-                raise  # another engine of this step died: the unit runs again
-            except Exception as error:  # a row that the method cannot digest costs itself alone, and says why
-                text = text_of(row.turns) if isinstance(row, Chat) else ""
-                return row.id, [Drop(row.id, stage, "exception", f"{type(error).__name__}: {error}", text)]
-
-    async def complete(self, *asked: Any) -> Reply:
-        return await self._ask(self.llm.complete(*asked))
-
-    async def chat(self, *asked: Any) -> Reply:
-        return await self._ask(self.llm.chat(*asked))
-
-    async def choose(self, *asked: Any) -> Choice:
-        return await self._ask(self.llm.choose(*asked))
-
-    async def score(self, *asked: Any) -> Reward:
-        return await self._ask(self.llm.score(*asked))
-
-    async def _ask(self, answer: Awaitable[T]) -> T:
-        try:
-            return await answer
-        except EngineDead as death:
-            exit_with(death)
-
-
-class Remote:
-    """An engine of another actor, behind the `LLM` protocol: a step's second model."""
-
-    def __init__(self, actors: Sequence[ActorHandle], model: str, revision: str) -> None:
-        self.model, self.revision = model, revision
-        self._actors = itertools.cycle(actors)
-
-    async def complete(self, prompt: str | Sequence[int], decoding: Decoding, seed: int) -> Reply:
-        return await next(self._actors).complete.remote(prompt, decoding, seed)
-
-    async def chat(
-        self,
-        turns: Sequence[Turn],
-        decoding: Decoding,
-        seed: int,
-        schema: JSONSchema | None = None,
-        speaker: Speaker = "assistant",
-    ) -> Reply:
-        return await next(self._actors).chat.remote(turns, decoding, seed, schema, speaker)
-
-    async def choose(self, turns: Sequence[Turn], options: Sequence[str]) -> Choice:
-        return await next(self._actors).choose.remote(turns, options)
-
-    async def score(self, turns: Sequence[Turn]) -> Reward:
-        return await next(self._actors).score.remote(turns)
-
-    def __reduce__(self) -> tuple[type[Remote], tuple[list[ActorHandle], str, str]]:
-        count = len({actor._actor_id for actor in (next(self._actors) for _ in range(64))})
-        return Remote, ([next(self._actors) for _ in range(count)], self.model, self.revision)
-
-
 class Pool:
     """The actors of one engine."""
 
     def __init__(self, name: str, spec: AnySpec, cpus: float) -> None:
-        self.name, self.spec = name, spec
-        remote: Any = ray.remote(Worker).options(
-            num_cpus=cpus,
-            num_gpus=spec.gpus(),
+        self.name, self.spec, self._cpus = name, spec, cpus
+        self.actors: list[ActorHandle] = []
+        self._about: tuple[str, str] | None = None
+        self._counted: dict[str, tuple[int, int]] = {}
+        self._start()
+
+    def _start(self) -> None:
+        remote: Any = ray.remote(concurrency_groups={WATCH: 2})(Worker).options(
+            num_cpus=self._cpus,
+            num_gpus=self.spec.gpus(),
             max_restarts=RESTARTS,
             max_concurrency=4096,
             # Ray would give an actor one thread, whatever it asked for, if this were not set.
-            runtime_env={"env_vars": {**for_actors(), "OMP_NUM_THREADS": str(max(1, int(cpus)))}},
+            runtime_env={"env_vars": {**for_actors(), "OMP_NUM_THREADS": str(max(1, int(self._cpus)))}},
         )
-        self.actors: list[ActorHandle] = [remote.remote(spec) for _ in range(spec.actors)]
-        self._about: tuple[str, str] | None = None
-        self._counted: dict[str, tuple[int, int]] = {}
+        # As an argument: what is in a runtime environment, Ray writes into its logs and shows in its dashboard.
+        keys = {name: os.environ[name] for name in self.spec.secrets() if name in os.environ}
+        self.actors = [remote.remote(self.name, self.spec, keys) for _ in range(self.spec.actors)]
 
     def about(self) -> tuple[str, str]:
-        """Model and revision; waits until an engine is up.
+        """Model and revision; waits until an engine is up, a smaller one if it is too large for its memory.
 
         Raises:
             ClusterError: if the engine cannot start, with its own reason.
         """
-        if self._about is None:
+        while self._about is None:
             try:
                 told: tuple[str, str] = ray.get(self.actors[0].about.remote())
             except Died as error:
+                if is_out_of_memory(str(error)):
+                    self.shrink(self.spec.in_flight, reason_of(error))
+                    continue
                 raise ClusterError(f"engine {self.name} ({self.spec.name}) does not start: {reason_of(error)}") from error
             self._about = told
         return self._about
+
+    def shrink(self, in_flight: int, why: str) -> bool:
+        """Start all actors anew with half the rows at once. False if that has been done since there were `in_flight`.
+
+        Raises:
+            TooLarge: if they are at one row already.
+        """
+        if in_flight != self.spec.in_flight:
+            return False
+        if (smaller := self.spec.smaller()) is None:
+            raise TooLarge(
+                f"engine {self.name} ({self.spec.name}) is out of memory even with one row at once: lower `max_model_len` or "
+                f"`gpu_share`, raise `tensor_parallel`, or take a smaller model; it said: {why}"
+            )
+        self.close()
+        self.spec = smaller
+        self._start()
+        return True
+
+    def restart(self, number: int) -> None:
+        """End an actor's process; Ray starts it again."""
+        ray.kill(self.actors[number], no_restart=False)
+
+    async def pulse(self, number: int, seconds: float) -> Pulse | None:
+        """A sign of life of one actor; None if there is none in time, or no process at present."""
+        try:
+            asked = self.actors[number].pulse.options(concurrency_group=WATCH).remote()
+            return await asyncio.wait_for(asked, seconds)
+        except (TimeoutError, Died):
+            return None
+
+    async def stack(self, number: int, seconds: float) -> str:
+        """Where one actor stands, for a reader."""
+        try:
+            asked = self.actors[number].stack.options(concurrency_group=WATCH).remote()
+            return await asyncio.wait_for(asked, seconds)
+        except (TimeoutError, Died) as error:
+            return f"  its stack cannot be had ({type(error).__name__})"
 
     def tokens_since(self, finished: Finished) -> tuple[int, int]:
         """Tokens in and out that an engine has processed since it was last heard of."""
         before = self._counted.get(finished.life, (0, 0))
         self._counted[finished.life] = (finished.tokens_in, finished.tokens_out)
         return finished.tokens_in - before[0], finished.tokens_out - before[1]
+
+    async def tokens(self) -> tuple[int, int]:
+        """Tokens in and out since it was last asked, or heard of, by all its actors that answer."""
+        calls = [actor.counted.remote() for actor in self.actors]
+        told = await asyncio.gather(*calls, return_exceptions=True)
+        since = [self.tokens_since(one) for one in told if isinstance(one, Finished)]
+        return sum(read for read, _ in since), sum(written for _, written in since)
 
     def remote(self) -> Remote:
         """The pool as a step's second model."""
@@ -215,6 +164,10 @@ class Fleet:
             self._connect()
             self._pools[name] = Pool(name, self._specs[name], self._cpus(self._specs[name]))
         return self._pools[name]
+
+    def gpus(self) -> dict[str, float]:
+        """GPUs that each running engine holds, its actors together."""
+        return {name: pool.spec.gpus() * len(pool.actors) for name, pool in self._pools.items()}
 
     def release(self, keep: Callable[[str], bool]) -> None:
         """End the engines that are not to be kept."""

@@ -7,19 +7,47 @@ dropped with that reason; it costs itself alone.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..schemas.step import Step
 from ..schemas.tables import Chat, Drop, Row, text_of
-from .cluster import ActorHandle, ClusterError, Died, Finished, Pool, Remote, Unavailable, reason_of
+from .cluster import ClusterError, Pool, Unavailable, reason_of
+from .engines.death import is_out_of_memory
+from .watchdog import Watchdog
+from .worker import Died, Finished, Full
 
 UNIT_ROWS = 16  # rows to a call: a call costs about a millisecond of the driver's time
 AHEAD = 1.25  # rows handed to an actor, of those it works on at once: the next ones are there when one is finished
 DEATHS_WITHOUT_PROGRESS = 6  # then it is the engine that is broken, and not a row
+OTHERS_EVERY_SECONDS = 2.0  # how often a step's second engines are asked what they have done
+log = logging.getLogger(__name__)
 
-Deliver = Callable[[list[tuple[str, list[Row]]], int, int], None]  # what rows became, tokens in, tokens out
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What rows became, which of them failed, and the tokens that engines have read and written since the last delivery."""
+
+    done: list[tuple[str, list[Row]]]
+    failed: frozenset[str] = frozenset()
+    tokens: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # engine -> in, out
+
+
+Deliver = Callable[[Delivery], None]
+
+
+def _never() -> bool:
+    return False
+
+
+def _first(group: BaseExceptionGroup) -> BaseException:
+    """Of what went wrong in several lanes at once, the first: it is written for a reader, and the others follow from it."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 @dataclass(slots=True)
@@ -35,49 +63,77 @@ class Dispatcher:
     step: Step
     stage: str
     pool: Pool
-    others: Sequence[Remote]
+    others: Sequence[Pool]  # of the step's further engines, in its order
     deliver: Deliver
+    enough: Callable[[], bool] = _never  # asked before a unit is handed out: whether no more is to be
+    say: Callable[[str], None] = log.warning  # what a person should know at once
     _waiting: deque[_Unit] = field(default_factory=deque)
     _suspects: deque[_Unit] = field(default_factory=deque)
     _deaths: int = 0  # calls lost since something was finished
     _lanes: int = 1
     _reason: str = ""
 
-    async def run(self, rows: Sequence[Row]) -> None:
-        """Run all rows; results are delivered as they come, in any order.
+    async def run(self, rows: Sequence[Row]) -> list[Row]:
+        """Run all rows; results are delivered as they come, in any order. Returns those that were not run, if it was enough.
 
         Raises:
             ClusterError: if engines die again and again and nothing gets done.
         """
-        actors, in_flight = self.pool.actors, self.pool.spec.in_flight
+        actors, in_flight = len(self.pool.actors), self.pool.spec.in_flight
         size = max(1, min(UNIT_ROWS, in_flight // 8))
         self._waiting.extend(_Unit(list(rows[i : i + size])) for i in range(0, len(rows), size))
-        self._lanes = max(1, min(round(AHEAD * in_flight / size), -(-len(self._waiting) // len(actors))))
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._lanes):  # lane by lane, so that a short queue is spread over all actors
-                for actor in actors:
-                    group.create_task(self._lane(actor))
-        while self._suspects:
-            await self._question(self._suspects.popleft())
-        if self._waiting:
+        self._lanes = max(1, min(round(AHEAD * in_flight / size), -(-len(self._waiting) // actors)))
+        beside = [asyncio.create_task(self._count_others()), asyncio.create_task(self._watchdog().run())]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._lanes):  # lane by lane, so that a short queue is spread over all actors
+                    for number in range(actors):
+                        group.create_task(self._lane(number))
+            while self._suspects and not self.enough():
+                await self._question(self._suspects.popleft())
+        except BaseExceptionGroup as group_of:
+            raise _first(group_of) from group_of
+        finally:
+            for task in beside:
+                task.cancel()
+        await self._count()
+        left = [row for unit in (*self._suspects, *self._waiting) for row in unit.rows]
+        if left and not self.enough():
             raise ClusterError(
                 f"all engines {self.pool.name} ({self.pool.spec.name}) are gone; the last reason: {self._reason}"
             )
+        return left
 
-    async def _lane(self, actor: ActorHandle) -> None:
-        while self._waiting:
+    def _second(self) -> list[Pool]:
+        """The pools beside the first, each once."""
+        return list({pool.name: pool for pool in self.others if pool is not self.pool}.values())
+
+    def _watchdog(self) -> Watchdog:
+        return Watchdog([self.pool, *self._second()], self.say)
+
+    async def _count_others(self) -> None:
+        while self._second():
+            await asyncio.sleep(OTHERS_EVERY_SECONDS)
+            await self._count()
+
+    async def _count(self) -> None:
+        """Deliver what the other engines have read and written."""
+        if second := self._second():
+            self.deliver(Delivery([], tokens={pool.name: await pool.tokens() for pool in second}))
+
+    async def _lane(self, number: int) -> None:
+        while self._waiting and not self.enough():
             unit = self._waiting.popleft()
-            if not await self._try(actor, unit):
+            if not await self._try(number, unit):
                 (self._waiting if unit.deaths < 2 else self._suspects).append(unit)
-                if not await self._revived(actor):
+                if not await self._revived(number):
                     return
 
     async def _question(self, unit: _Unit) -> None:
         """Run suspects with nothing else in flight: halve those with whom the engine dies until one row is left."""
-        actor = self.pool.actors[0]
-        if await self._try(actor, unit):
+        if await self._try(0, unit):
             return
-        if not await self._revived(actor):
+        if not await self._revived(0):
             self._waiting.append(unit)  # which ends the stage: there is no engine left to ask
             self._waiting.extend(self._suspects)
             self._suspects.clear()
@@ -92,9 +148,16 @@ class Dispatcher:
             why = f"the engine died {unit.deaths} times on this row, twice with nothing else in flight"
             self._progress(Finished([(row.id, [Drop(row.id, self.stage, "engine_died", why, text)])], 0, 0, ""))
 
-    async def _try(self, actor: ActorHandle, unit: _Unit) -> bool:
+    async def _try(self, number: int, unit: _Unit) -> bool:
         try:
-            finished = await actor.run.remote(self.step, self.stage, unit.rows, self.others)
+            others = [pool.remote() for pool in self.others]
+            finished = await self.pool.actors[number].run.remote(self.step, self.stage, unit.rows, others)
+        except Full as error:
+            [pool] = {pool.name: pool for pool in (self.pool, *self.others) if pool.name == error.pool}.values()
+            if pool.shrink(error.in_flight, error.why):
+                self._deaths = 0
+                self.say(f"engine {pool.name}: {error.why}; it starts again with {pool.spec.in_flight} rows at once")
+            return False
         except Died as error:
             unit.deaths += 1
             self._deaths += 1
@@ -108,21 +171,23 @@ class Dispatcher:
         self._progress(finished)
         return True
 
-    async def _revived(self, actor: ActorHandle) -> bool:
-        """Wait until the actor is up again. False if it will not be."""
+    async def _revived(self, number: int) -> bool:
+        """Wait until the actor, or one in its place, is up again. False if it will not be."""
         refusals = 0
         while refusals < 3:
             try:
-                await actor.about.remote()
+                await self.pool.actors[number].about.remote()
                 return True
             except Unavailable:
                 await asyncio.sleep(0.5)
             except Died as error:
                 self._reason = reason_of(error)
+                if is_out_of_memory(str(error)):
+                    self.pool.shrink(self.pool.spec.in_flight, self._reason)
                 refusals += 1
                 await asyncio.sleep(0.5)
         return False
 
     def _progress(self, finished: Finished) -> None:
         self._deaths = 0
-        self.deliver(finished.done, *self.pool.tokens_since(finished))
+        self.deliver(Delivery(finished.done, finished.failed, {self.pool.name: self.pool.tokens_since(finished)}))

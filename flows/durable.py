@@ -49,6 +49,8 @@ class Spent:
     tokens_in: int = 0
     tokens_out: int = 0
     seconds: float = 0.0
+    gpu_seconds: float = 0.0
+    money: float = 0.0
 
     def __add__(self, other: Spent) -> Spent:
         return Spent(*map(sum, zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 from uuid import UUID
@@ -99,8 +99,10 @@ class Meter:
         return f"{(self.rows - self.done) * (now - self._began) / fresh:.0f} s"
 
 
-def summary(manifests: Sequence[StageManifest], reused: dict[str, str], console: Console) -> None:
-    """The table at the end: what went in and out of each stage, what it cost, what was there already."""
+def summary(
+    manifests: Sequence[StageManifest], reused: Mapping[str, str], console: Console, stopped: Mapping[str, str]
+) -> None:
+    """The table at the end: what went in and out of each stage, what it cost, what was there already, what the budget stopped."""
     titles = ("stage", "in", "out", "dropped", "tok in", "tok out", "s", "tok/s", "reused")
     lines = []
     for one in manifests:
@@ -115,6 +117,9 @@ def summary(manifests: Sequence[StageManifest], reused: dict[str, str], console:
     for line in lines:
         table.add_row(*line)
     console.print(table)
+    if stopped:
+        told = ", ".join(f"{stage} ({limit})" for stage, limit in stopped.items())
+        console.print(f"the budget stopped {told}; raise it and run the same command again: what is there is kept")
     if _in_prefect():
         create_table_artifact(
             [dict(zip(titles, line, strict=True)) for line in lines], key="yield", description="Yield and cost"

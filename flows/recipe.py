@@ -32,9 +32,10 @@ from ..generators.goals import Goals
 from ..generators.magpie import Magpie
 from ..generators.magpie_turns import MagpieTurns
 from ..generators.pairs import AnyPairing, BestWorst
-from ..schemas.digest import digest
+from ..schemas.digest import digest, seed_of
 from ..schemas.errors import PlainError
 from ..schemas.step import Step
+from .budget import Budget
 from .engines.spec import AnySpec
 from .methods import AnyCandidates, AnyJudge, CodecLM, WildFeedback
 
@@ -110,6 +111,7 @@ class Recipe(BaseModel):
     judge: Judge = Pointwise()
     pair: Pairing = BestWorst()
     export: Exports = Exports()
+    budget: Budget = Field(Budget(), description="when to stop, and what engines cost")
     shard_rows: int = Field(512, ge=1, description="rows to a part of a stage; what is in the dataset does not depend on it")
     cluster: str | None = Field(None, description="address of a Ray cluster; default: one on this machine, for this run")
 
@@ -118,6 +120,12 @@ class Recipe(BaseModel):
         missing = sorted({name for step in self.steps() for name in engines_of(step)} - set(self.engines))
         if missing:
             raise ValueError(f"engines: no engine {', '.join(missing)}, which a step names; there is {', '.join(self.engines)}")
+        return self
+
+    @model_validator(mode="after")
+    def _budget_fits(self) -> Recipe:
+        if faults := self.budget.faults(list(self.engines)):
+            raise ValueError("; ".join(faults))
         return self
 
     def steps(self) -> Iterator[Step]:
@@ -134,6 +142,11 @@ class Recipe(BaseModel):
         """The model whose samples stand for the policy's own where an export needs them: the first that answers."""
         way = self.answer[0]
         return self.engines[way.engine if isinstance(way, Step) else way.draw.engine].name
+
+    def edition(self, name: str) -> Recipe:
+        """The recipe for another run of its kind: a folder and a seed of its own, both told by the edition's name."""
+        told = {**self.model_dump(mode="json"), "name": f"{self.name}-{name}", "seed": seed_of(self.seed, name) % 2**31}
+        return parse(told)
 
     def fingerprint(self) -> str:
         """A digest of the whole recipe."""
@@ -163,6 +176,20 @@ def load(path: Path, settings: list[str] | None = None) -> Recipe:
     for setting in settings or []:
         _lay(tree, setting)
     return parse(tree, path.parent)
+
+
+def of_run(run: Path) -> Recipe:
+    """The recipe that a run's folder was made by.
+
+    Raises:
+        RecipeError: if the folder is no run, or was renamed.
+    """
+    recipe = load(run / "recipe.yaml")
+    if recipe.name != run.resolve().name:
+        raise RecipeError(
+            f"{run} holds the run of {recipe.name!r}; name the folder so again, or build it elsewhere with --runs"
+        )
+    return recipe
 
 
 def parse(tree: dict, folder: Path = Path()) -> Recipe:

@@ -9,11 +9,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from huggingface_hub import HfApi
+from pydantic import BaseModel, ConfigDict, Field
 
 from .card import card
 from .facts import Facts, manifest, read
 from .hub import PATIENCE, Patience, Release, ReleaseError, publish, tag_of
 from .report import report
+
+
+class Destination(BaseModel):
+    """Where a finished run is released to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    repo: str = Field(pattern=r"^[^/\s]+/[^/\s]+$", description="dataset repository on the Hub: owner/name")
+    licence: str = Field(min_length=1, description="licence of the data, such as cc-by-4.0; those of the models may bind you")
+    private: bool = Field(True, description="of a repository that is not there yet")
 
 
 def write_report(run: Path) -> Path:

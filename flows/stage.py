@@ -12,7 +12,7 @@ import hashlib
 import inspect
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -27,12 +27,16 @@ from ..schemas.manifest import FORMAT, StageManifest
 from ..schemas.prompts import prompt
 from ..schemas.step import Step
 from ..schemas.tables import Drop, Row, conform, rows
-from .cluster import Fleet
+from .cluster import Fleet, TooLarge
 from .dispatch import Dispatcher
-from .durable import Journal, Spent, StoreError
+from .durable import StoreError
+from .ledger import Ledger, spent_by
+from .lineage import NOT_RUN, State
 from .progress import Meter
 from .recipe import Recipe, engines_of
+from .reuse import open_again, take_over
 from .store import RunFolder, StageFolder
+from .work import Collector, Work
 
 Tables = dict[type[Row], pl.DataFrame]
 Sieve = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]
@@ -48,6 +52,8 @@ class Line:
     console: Console
     finished: list[tuple[StageFolder, StageManifest]] = field(default_factory=list)
     reused: dict[str, str] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
+    retry: bool = False  # run rows again that an engine failed on
     _number: int = 0
 
     def spread(self, name: str, step: Step, table: pl.DataFrame) -> Tables:
@@ -64,12 +70,17 @@ class Line:
         }
         self.fleet.release(keep=self._engines_from(step).__contains__)
         stage = self._open(name, made_from)
-        work = Work(name, step, conform(step.consumes, table), stage, self.recipe.shard_rows, self.fleet, self.console)
-        if (manifest := stage.manifest()) is None:
+        table = conform(step.consumes, table)
+        work = Work(name, step, table, stage, self.recipe.shard_rows, self.fleet, self.console, self.ledger)
+        manifest = stage.manifest()
+        if manifest is not None and self._opens_again(work, manifest):
+            manifest = None
+        if manifest is None:
             manifest, reuse = _spread.with_options(name=name)(work, made_from)
             self.reused[name] = reuse
         else:
             self.reused[name] = f"all {manifest.rows_in}"
+        self.ledger.close(manifest)
         self.finished.append((stage, manifest))
         return {kind: stage.read(kind, step.produces[0], work.parts) for kind in dict.fromkeys((*step.produces, Drop))}
 
@@ -95,6 +106,17 @@ class Line:
         self.finished.append((stage, manifest))
         return stage.read(kind, kind, 1)
 
+    def _opens_again(self, work: Work, manifest: StageManifest) -> bool:
+        """Whether a finished stage has rows that are to run (again): failed ones on request, others if the budget was raised."""
+        states: set[State] = {"failed"} if self.retry else set()
+        ran = manifest.rows_in - manifest.dropped.get(NOT_RUN, 0)
+        if NOT_RUN in manifest.dropped and not self.ledger.used_up(work.name, spent_by(manifest), ran):
+            states.add("not_run")
+        again = open_again(work.stage, manifest, work.kinds, list(work.shards()), states) if states else 0
+        if again:
+            self.console.print(f"{work.name}: {again} rows are to run again")
+        return again > 0
+
     def _open(self, name: str, made_from: dict) -> StageFolder:
         self._number += 1
         return self.folder.stage(self._number, name, digest(made_from))
@@ -105,33 +127,12 @@ class Line:
         return {engine for later in steps[steps.index(step) if step in steps else 0 :] for engine in engines_of(later)}
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One stage that is to be done, handed to Prefect as one thing that it need not look into."""
-
-    name: str
-    step: Step
-    table: pl.DataFrame
-    stage: StageFolder
-    shard_rows: int
-    fleet: Fleet
-    console: Console
-
-    @property
-    def parts(self) -> int:
-        """Into how many parts the table is cut; an empty table has one, so that its columns are on disk."""
-        return max(1, -(-self.table.height // self.shard_rows))
-
-    def shards(self) -> Iterator[tuple[int, pl.DataFrame]]:
-        """The parts' input, by number."""
-        for part in range(self.parts):
-            yield part, self.table.slice(part * self.shard_rows, self.shard_rows)
-
-
 @task(retries=2, retry_delay_seconds=5, retry_condition_fn=lambda task, run, state: not _final(state), cache_policy=NO_CACHE)
 def _spread(work: Work, made_from: dict) -> tuple[StageManifest, str]:
     """Do what is not done yet, part by part, and write the manifest. Safe to run again at any time."""
     stage = work.stage
+    if not stage.path.exists():
+        take_over(stage, work.name, made_from, work.step.consumes, work.kinds, list(work.shards()))
     pending = {part: shard for part, shard in work.shards() if not stage.committed(part)}
     journaled, spent = stage.journaled()
     fresh = [shard.filter(~pl.col("id").is_in(list(journaled))) for shard in pending.values()]
@@ -142,75 +143,29 @@ def _spread(work: Work, made_from: dict) -> tuple[StageManifest, str]:
         work.console.print(f"{work.name}: {reuse} rows are there from an earlier run, {len(todo)} to do")
 
     with stage.journal() as journal, Meter(work.name, height, work.console, done=height - len(todo)) as meter:
-        collector = _Collector(work, pending, journaled, journal, meter, spent)
+        collector = Collector(work, pending, journaled, journal, meter, spent)
         collector.commit_whole()
         if todo:
             names = engines_of(work.step)
             pool, *others = [work.fleet.pool(name) for name in names]
             pool.about()  # raises, with the engine's own reason, if it does not start
+            collector.loaded()
             meter.engines_are_up()
-            dispatcher = Dispatcher(work.step, work.name, pool, [other.remote() for other in others], collector.take)
-            asyncio.run(dispatcher.run(todo))
+            asyncio.run(
+                Dispatcher(
+                    step=work.step,
+                    stage=work.name,
+                    pool=pool,
+                    others=others,
+                    deliver=collector.take,
+                    enough=collector.enough,
+                    say=work.console.print,
+                ).run(todo)
+            )
+        collector.leave_out()
     manifest = collector.manifest(made_from)
     stage.finish(manifest)
     return manifest, reuse
-
-
-class _Collector:
-    """Takes finished rows in any order, journals them, and commits a part when all its rows are there, in their order."""
-
-    def __init__(
-        self,
-        work: Work,
-        pending: dict[int, pl.DataFrame],
-        journaled: dict[str, list[Row]],
-        journal: Journal,
-        meter: Meter,
-        spent: Spent,
-    ) -> None:
-        self._work, self._journal, self._meter, self._spent = work, journal, meter, spent
-        self._done = journaled
-        self._ids = {part: shard["id"].to_list() for part, shard in pending.items()}
-        self._part = {name: part for part, ids in self._ids.items() for name in ids}
-        self._missing = {part: sum(name not in journaled for name in ids) for part, ids in self._ids.items()}
-
-    def take(self, done: list[tuple[str, list[Row]]], tokens_in: int, tokens_out: int) -> None:
-        """Journal what is finished; commit the parts that are whole."""
-        cost = Spent(tokens_in, tokens_out, self._meter.lap())
-        self._journal.append(done, cost)
-        self._spent += cost
-        self._meter.add(len(done), tokens_in, tokens_out)
-        for name, made in done:
-            self._done[name] = made
-            self._missing[self._part[name]] -= 1
-        self.commit_whole()
-
-    def commit_whole(self) -> None:
-        """Commit every part that misses no row."""
-        step = self._work.step
-        for part in [part for part, missing in self._missing.items() if missing == 0]:
-            made = [row for name in self._ids[part] for row in self._done.pop(name)]
-            others = list(dict.fromkeys((*step.produces[1:], Drop)))
-            self._work.stage.commit(part, step.produces[0], made, others)
-            del self._missing[part]
-
-    def manifest(self, made_from: dict) -> StageManifest:
-        """What the finished stage says of itself."""
-        work = self._work
-        kinds = [kind for kind in work.step.produces if kind is not Drop]
-        made = {kind: work.stage.read(kind, work.step.produces[0], work.parts) for kind in (*kinds, Drop)}
-        return StageManifest(
-            stage=work.name,
-            fingerprint=digest(made_from),
-            made_from=made_from,
-            rows_in=work.table.height,
-            rows_out={kind.__name__: made[kind].height for kind in kinds},
-            dropped=dict(sorted(Counter(made[Drop]["reason"]).items())),
-            tokens_in=self._spent.tokens_in,
-            tokens_out=self._spent.tokens_out,
-            seconds=round(self._spent.seconds, 3),
-            parts=work.stage.parts(),
-        )
 
 
 def content(table: pl.DataFrame) -> str:
@@ -249,5 +204,6 @@ def _bare(tree: ast.Module) -> str:
 
 
 def _final(state: object) -> bool:
-    """Whether trying again is of no use: the disk must be mended by a person."""
-    return isinstance(getattr(state, "data", None), StoreError) or "StoreError" in str(getattr(state, "message", ""))
+    """Whether trying again is of no use: the disk or the recipe must be mended by a person."""
+    message = str(getattr(state, "message", ""))
+    return isinstance(getattr(state, "data", None), StoreError | TooLarge) or "StoreError" in message or "TooLarge" in message

@@ -24,6 +24,7 @@ import yaml
 from ..schemas.manifest import FORMAT, Part, RunManifest, StageManifest
 from ..schemas.tables import Drop, Row, conform, frame
 from .durable import Journal, Spent, StoreError, describe, disk_errors, read_journal, sync_folder, write, write_parquet
+from .lineage import Outcome, outcomes
 
 
 class RunFolder:
@@ -125,9 +126,19 @@ class StageFolder:
         """Whether a part is on disk. Its main table is renamed last, so it stands for all of them."""
         return self._file(None, part).is_file()
 
-    def commit(self, part: int, main: type[Row], rows: Sequence[Row], others: Sequence[type[Row]]) -> None:
+    def commit(
+        self,
+        part: int,
+        main: type[Row],
+        rows: Sequence[Row],
+        others: Sequence[type[Row]],
+        index: pl.DataFrame | None = None,
+    ) -> None:
         """Write the part's tables aside, then rename them: dropped rows and notes first, the main table last."""
         renames = []
+        if index is not None:
+            renames.append((self._index(part).with_suffix(".tmp"), self._index(part)))
+            write_parquet(renames[0][0], index)
         for table in (*others, main):
             final = self._file(None if table is main else table, part)
             aside = final.with_suffix(".tmp")
@@ -144,6 +155,30 @@ class StageFolder:
         if not files:
             return frame(table, [])
         return conform(table, pl.concat([pl.read_parquet(file) for file in files]))
+
+    def outcomes(self, part: int, kinds: Sequence[type[Row]]) -> Iterator[tuple[str, Outcome]]:
+        """What each input row of a part became, by the digest of the input row; `kinds` begin with the main table."""
+        if self._index(part).is_file():  # absent in what was written before there were budgets
+            tables = {kind: pl.read_parquet(self._file(None if kind is kinds[0] else kind, part)) for kind in kinds}
+            yield from outcomes(pl.read_parquet(self._index(part)), tables)
+
+    def reopen(self, parts: Sequence[int]) -> None:
+        """Take the manifest and some parts back, so that their rows are made again where the journal does not hold them."""
+        with disk_errors(self.path):
+            (self.path / "manifest.json").unlink(missing_ok=True)
+            for part in parts:
+                self._file(None, part).unlink(missing_ok=True)
+
+    def clear_journal(self) -> None:
+        """Forget what is journaled."""
+        with disk_errors(self._journal):
+            self._journal.unlink(missing_ok=True)
+
+    def siblings(self) -> Iterator[StageFolder]:
+        """Other stages of the run, the newest first."""
+        folders = [path for path in self.path.parent.glob("*") if path.is_dir() and path != self.path]
+        for path in sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True):
+            yield StageFolder(path)
 
     def parts(self) -> list[Part]:
         """All committed files, with their digests."""
@@ -169,6 +204,9 @@ class StageFolder:
             yield Journal(file, self._journal)
         finally:
             os.close(file)
+
+    def _index(self, part: int) -> Path:
+        return self.path / f"inputs-{part:05d}.parquet"
 
     def _file(self, table: type[Row] | None, part: int) -> Path:
         folder = self.path if table is None else self.path / ("dropped" if table is Drop else table.__name__.lower())

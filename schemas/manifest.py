@@ -32,6 +32,8 @@ class StageManifest(BaseModel):
     tokens_in: int = 0
     tokens_out: int = 0
     seconds: float = 0.0  # of work, over all the runs that it took
+    gpu_hours: float = 0.0  # held, loading included
+    money: float = 0.0  # by the budget's prices
     parts: list[Part]
 
 
@@ -47,3 +49,4 @@ class RunManifest(BaseModel):
     stages: list[str]  # folders, in order
     exports: dict[str, list[Part]]
     skipped: dict[str, dict[str, int]]  # export -> reason -> rows
+    stopped: dict[str, str] = {}  # stage -> the limit of the budget that stopped it; a partial dataset if not empty

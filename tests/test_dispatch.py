@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from rookery.flows.cluster import ClusterError, Fleet, Unavailable
+from rookery.flows.cluster import ClusterError, Fleet, TooLarge, Unavailable
 from rookery.flows.dispatch import Dispatcher
 from rookery.flows.engines.spec import FakeSpec, VllmSpec
 from rookery.generators.candidates import Independent
@@ -22,18 +22,18 @@ def chats(count, poisoned=()):
     return [Chat(f"c{i}", [], [Turn("user", text)], "m", "f", "0", sampling, "stop", 1, 1) for i, text in enumerate(texts)]
 
 
-def spread(spec, rows, step=None, meanwhile=None):
+def spread(spec, rows, step=None, meanwhile=None, say=print):
     """What each row became, by id; fails if a row is delivered twice."""
     done = {}
 
-    def deliver(finished, tokens_in, tokens_out):
-        for name, made in finished:
+    def deliver(delivery):
+        for name, made in delivery.done:
             assert name not in done, f"{name} was delivered twice"
             done[name] = made
 
     with Fleet({"main": spec}, None) as fleet:
         pool = fleet.pool("main")
-        dispatcher = Dispatcher(step or Independent(k=2), "answer", pool, [], deliver)
+        dispatcher = Dispatcher(step or Independent(k=2), "answer", pool, [], deliver, say=say)
 
         async def main():
             task = asyncio.create_task(dispatcher.run(rows))
@@ -79,9 +79,36 @@ def test_an_engine_that_is_killed_comes_back_and_no_row_is_lost():
 
 
 def test_an_engine_that_always_dies_stops_the_stage():
-    with pytest.raises(ExceptionGroup) as fault:
+    with pytest.raises(ClusterError, match="die again and again"):
         spread(FakeSpec(in_flight=8, die_after=1, cpus=0.1), chats(60), step=Independent(k=4))
-    assert fault.group_contains(ClusterError, match="die again and again")
+
+
+def test_an_engine_that_stands_still_is_named_shown_and_restarted():
+    said = []
+    engine = FakeSpec(in_flight=8, hang_after=40, silent_seconds=3.0, cpus=0.1)
+    done = spread(engine, chats(60), step=Independent(k=1), say=said.append)
+    assert set(done) == {f"c{i}" for i in range(60)}
+    assert all(isinstance(row, Answer) for made in done.values() for row in made)
+    told = "\n".join(said)
+    assert "engine main (fake), actor 0: no token for" in told
+    assert "fake.py" in told, "the stack shows where it stands"
+    assert "time.sleep(1e9)" in told
+    assert "coroutines wait at" in told
+
+
+def test_an_engine_that_runs_out_of_memory_goes_on_with_fewer_rows():
+    said = []
+    engine = FakeSpec(in_flight=64, memory_requests=20, latency_seconds=0.02, cpus=0.1)
+    done = spread(engine, chats(150), say=said.append)
+    assert set(done) == {f"c{i}" for i in range(150)}
+    assert all(isinstance(row, Answer) for made in done.values() for row in made)
+    assert [message.split()[-4] for message in said] == ["32", "16", "8"]
+    assert "out of memory" in said[0]
+
+
+def test_an_engine_that_never_fits_stops_with_the_remedy():
+    with pytest.raises(TooLarge, match="even with one row at once: lower `max_model_len`"):
+        spread(FakeSpec(in_flight=2, memory_requests=1, latency_seconds=0.02, cpus=0.1), chats(20))
 
 
 def test_an_engine_that_cannot_start_says_why():

@@ -15,7 +15,7 @@ ROOMS = {
     "flows": {"schemas", "generators", "filters", "selectors", "flows"},
 }
 ONLY_IN_FLOWS = {"ray", "prefect", "vllm", "openai", "typer"}
-ONE_HOME = {"ray": {"flows/cluster.py"}, "vllm": {"flows/engines/vllm.py"}}
+ONE_HOME = {"ray": {"flows/cluster.py", "flows/worker.py"}, "vllm": {"flows/engines/vllm.py"}}
 FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 
 

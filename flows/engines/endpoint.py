@@ -1,29 +1,38 @@
 """Any server that speaks OpenAI's HTTP protocol: `vllm serve`, another framework, or a paid service.
 
-The `openai` client retries 429, 5xx and lost connections with back-off. What still fails becomes a reply that says so.
+429, 5xx and lost connections are tried again after a pause that grows, with jitter; a server that says it is too much is sent fewer
+requests at once (`gate.py`). What still fails becomes a reply that says so.
 Opening a user turn (Magpie) goes through the raw completions route with token ids, so the engine needs the model's
 tokenizer; a chat-only service cannot do it and says so.
 """
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import os
-from collections.abc import Sequence
+import random
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from math import exp
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ...schemas.llm import Choice, Decoding, JSONSchema, Reply, Reward, Speaker
 from ...schemas.reasoning import separate
 from ...schemas.tables import Turn
 from ...schemas.template import TemplateError
 from .first_token import Drawn, draw_without, failed
+from .gate import Gate, pause_seconds
 from .tokens import Chatter
 
 if TYPE_CHECKING:
     from openai.types import CompletionUsage
 
     from .spec import EndpointSpec
+
+
+T = TypeVar("T")
+OVERLOADED = (429, 503, 529)  # statuses that say "too much"; 529 is Anthropic's
 
 
 class EndpointEngine:
@@ -35,12 +44,16 @@ class EndpointEngine:
         self._spec = spec
         self.model, self.revision = spec.name, spec.revision
         self.tokens_in = self.tokens_out = 0
+        self._key = os.environ.get(spec.api_key_env, "")
         self._client = AsyncOpenAI(
             base_url=spec.url,
-            api_key=os.environ.get(spec.api_key_env, "none"),
+            api_key=self._key or "none",
             timeout=spec.timeout_seconds,
-            max_retries=spec.retries,
+            max_retries=0,  # `_ask` does that, since the client's own tries would hide refusals from the gate
         )
+        self._gate = Gate(spec.in_flight)
+        self._chance = random.Random()  # of pauses; no row depends on it
+        self.steps = 0
         self._chatter: Chatter | None = None
 
     async def complete(self, prompt: str | Sequence[int], decoding: Decoding, seed: int) -> Reply:
@@ -63,18 +76,20 @@ class EndpointEngine:
 
         shape = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema, "strict": True}}
         try:
-            answer = await self._client.chat.completions.create(
-                model=self.model,
-                messages=_messages(turns),
-                temperature=decoding.temperature,
-                top_p=decoding.top_p,
-                max_tokens=decoding.max_tokens,
-                seed=seed,
-                stop=list(decoding.stop) or NOT_GIVEN,
-                response_format=shape if schema else NOT_GIVEN,
+            answer = await self._ask(
+                lambda: self._client.chat.completions.create(
+                    model=self.model,
+                    messages=_messages(turns),
+                    temperature=decoding.temperature,
+                    top_p=decoding.top_p,
+                    max_tokens=decoding.max_tokens,
+                    seed=seed,
+                    stop=list(decoding.stop) or NOT_GIVEN,
+                    response_format=shape if schema else NOT_GIVEN,
+                )
             )
         except OpenAIError as error:
-            return Reply("", "error", error=_why(error))
+            return Reply("", "error", error=self._why(error))
         message = answer.choices[0].message
         named = message.model_extra or {}  # servers with a reasoning parser give it apart, under either name
         inside, said = separate(message.content or "")
@@ -86,16 +101,18 @@ class EndpointEngine:
         from openai import OpenAIError
 
         try:
-            answer = await self._client.chat.completions.create(
-                model=self.model,
-                messages=_messages(turns),
-                temperature=0.0,
-                max_tokens=1,
-                logprobs=True,
-                top_logprobs=20,
+            answer = await self._ask(
+                lambda: self._client.chat.completions.create(
+                    model=self.model,
+                    messages=_messages(turns),
+                    temperature=0.0,
+                    max_tokens=1,
+                    logprobs=True,
+                    top_logprobs=20,
+                )
             )
         except OpenAIError as error:
-            return Choice(finish="error", error=_why(error))
+            return Choice(finish="error", error=self._why(error))
         logprobs = answer.choices[0].logprobs
         if logprobs is None or not logprobs.content:
             return Choice(finish="error", error=f"{self._spec.url} gives no log-probabilities; judge with another engine")
@@ -129,6 +146,38 @@ class EndpointEngine:
     def close(self) -> None:
         """Connections close with the process."""
 
+    def _why(self, error: Exception) -> str:
+        """The error for a row, which is published: a server that repeats the key to us does not get it there."""
+        said = f"{type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else 'no message'}"
+        return said.replace(self._key, "***") if self._key else said
+
+    async def _ask(self, request: Callable[[], Awaitable[T]]) -> T:
+        """One question, tried again while that can help.
+
+        Raises:
+            OpenAIError: what it failed of in the end.
+        """
+        from openai import APIError
+
+        for attempt in itertools.count():
+            ticket = await self._gate.enter()
+            try:
+                answer = await request()
+                self._gate.answered()
+                return answer
+            except APIError as error:
+                status = getattr(error, "status_code", None)
+                if status in OVERLOADED:
+                    self._gate.refused(ticket)
+                if attempt >= self._spec.retries or not _passes(status, error.code):
+                    raise
+                pause = pause_seconds(attempt, _asked_for(error), self._chance)
+            finally:
+                self.steps += 1
+                self._gate.leave()
+            await asyncio.sleep(pause)
+        raise AssertionError("unreachable: counting does not end")
+
     async def _user(self, turns: Sequence[Turn], decoding: Decoding, seed: int) -> Reply:
         try:
             ids = self.chatter.user_ids(turns)
@@ -154,19 +203,21 @@ class EndpointEngine:
         from openai import NOT_GIVEN, OpenAIError
 
         try:
-            answer = await self._client.completions.create(
-                model=self.model,
-                prompt=prompt,
-                temperature=decoding.temperature,
-                top_p=decoding.top_p,
-                max_tokens=decoding.max_tokens,
-                seed=seed,
-                stop=[*decoding.stop, *stops] or NOT_GIVEN,
-                logit_bias={str(token_id): weight for token_id, weight in bias.items()} if bias else NOT_GIVEN,
-                extra_body={"stop_token_ids": list(stop_ids), "return_token_ids": True} if stop_ids else None,  # vLLM's own
+            answer = await self._ask(
+                lambda: self._client.completions.create(
+                    model=self.model,
+                    prompt=prompt,
+                    temperature=decoding.temperature,
+                    top_p=decoding.top_p,
+                    max_tokens=decoding.max_tokens,
+                    seed=seed,
+                    stop=[*decoding.stop, *stops] or NOT_GIVEN,
+                    logit_bias={str(token_id): weight for token_id, weight in bias.items()} if bias else NOT_GIVEN,
+                    extra_body={"stop_token_ids": list(stop_ids), "return_token_ids": True} if stop_ids else None,  # vLLM's own
+                )
             )
         except OpenAIError as error:
-            return failed(_why(error))
+            return failed(self._why(error))
         drawn = answer.choices[0]
         own = drawn.model_extra or {}
         return self._drawn(drawn.text, own.get("token_ids") or (), drawn.finish_reason, own.get("stop_reason"), answer.usage)
@@ -180,9 +231,15 @@ class EndpointEngine:
         return Drawn(text, tuple(token_ids), finish != "length", tokens_in, tokens_out, isinstance(stop, str))
 
 
+def _passes(status: int | None, code: str | None) -> bool:
+    """Whether trying again can help: a lost connection (no status), a limit for a while, a server in trouble; not an empty account."""
+    return code != "insufficient_quota" and (status is None or status in (408, 409, 429) or status >= 500)
+
+
+def _asked_for(error: Exception) -> float:
+    said = getattr(getattr(error, "response", None), "headers", {}).get("retry-after", "")
+    return float(said) if said.isdigit() else 0.0
+
+
 def _messages(turns: Sequence[Turn]) -> list[dict[str, str]]:
     return [{"role": turn.role, "content": turn.content} for turn in turns]
-
-
-def _why(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else 'no message'}"

@@ -6,11 +6,14 @@ import asyncio
 import json
 import os
 import random
+import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from ...schemas.digest import digest, seed_of
 from ...schemas.llm import Choice, Decoding, JSONSchema, Reply, Reward, Speaker
 from ...schemas.tables import Turn, text_of
+from .death import OutOfMemory
 from .spec import FakeSpec
 
 WORDS = "amber brook cedar delta ember fjord grove heron islet juniper kestrel larch meadow north orchard pine quill".split()
@@ -22,8 +25,10 @@ class FakeEngine:
     def __init__(self, spec: FakeSpec) -> None:
         self._spec = spec
         self.model, self.revision = spec.name, "0"
-        self.tokens_in = self.tokens_out = 0
-        self._asked = 0
+        self.tokens_in = self.tokens_out = self.steps = 0
+        self._asked = self._now = 0
+        self._full = False
+        self._log = None if spec.log is None else (Path(spec.log) / f"{os.getpid()}-{time.time_ns()}").open("a", buffering=1)
 
     async def complete(self, prompt: str | Sequence[int], decoding: Decoding, seed: int) -> Reply:
         return await self._write(str(prompt), decoding, seed)
@@ -75,7 +80,19 @@ class FakeEngine:
         self.tokens_in += len(prompt.split())
         if (spec.poison and spec.poison in prompt) or (spec.die_after and self._asked > spec.die_after):
             os._exit(1)
+        if spec.hang_after and self._asked == spec.hang_after:
+            time.sleep(1e9)  # blocks the event loop, as an engine does that waits for a lock for ever
+        self._now += 1
+        self._full |= spec.memory_requests is not None and self._now > spec.memory_requests
+        if self._full:
+            raise OutOfMemory(f"the engine of {self.model} is out of memory: {self._now} requests at once")
         await asyncio.sleep(spec.latency_seconds)
+        self._now -= 1
+        self.steps += 1
+        if self._log is not None:
+            self._log.write(f"{digest(prompt, seed)}\n")
+        if spec.outage and Path(spec.outage).exists():
+            return None
         if spec.error_share and random.Random(seed_of("fault", digest(prompt), seed)).random() < spec.error_share:
             return None
         return random.Random(seed_of(digest(prompt), seed))

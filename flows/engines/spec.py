@@ -7,7 +7,8 @@ import importlib.metadata
 from abc import abstractmethod
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,6 +23,7 @@ class Engine(LLM, Protocol):
 
     tokens_in: int
     tokens_out: int
+    steps: int  # grows while the engine gets anything done: what the watchdog looks at
 
     def close(self) -> None:
         """Give the memory back."""
@@ -36,6 +38,9 @@ class Spec(BaseModel):
     actors: int = Field(1, ge=1, description="engines of this kind side by side")
     in_flight: int = Field(256, ge=1, description="rows that one engine works on at once")
     cpus: float | None = Field(None, gt=0, description="CPUs of one engine; default: its share of the machine")
+    silent_seconds: float = Field(
+        900, gt=0, description="an engine that does nothing for so long with rows at hand is shown with its stack and restarted"
+    )
 
     @property
     @abstractmethod
@@ -57,6 +62,14 @@ class Spec(BaseModel):
     @abstractmethod
     def build(self) -> Engine:
         """Load the engine, here."""
+
+    def smaller(self) -> Self | None:
+        """The same engine with half as many rows at once, for one that ran out of memory; None if it cannot be smaller."""
+        return self.model_copy(update={"in_flight": self.in_flight // 2}) if self.in_flight > 1 else None
+
+    def secrets(self) -> tuple[str, ...]:
+        """Environment variables with keys that the engine needs where it runs."""
+        return ()
 
     def gpus(self) -> float:
         """GPUs of one engine."""
@@ -97,6 +110,10 @@ class VllmSpec(Spec):
 
     def computes_on_cpu(self) -> bool:
         return not _cuda()
+
+    def smaller(self) -> Self | None:
+        rows = min(self.in_flight, self.max_num_seqs) // 2
+        return self.model_copy(update={"in_flight": rows, "max_num_seqs": rows}) if rows else None
 
     def engine_args(self) -> dict[str, Any]:
         """Keyword arguments of vLLM's `EngineArgs`."""
@@ -141,6 +158,9 @@ class VllmSpec(Spec):
     def user_turn_faults(self, steered: bool) -> list[str]:
         return opening_faults(self.model, self.revision, self.template, steered)
 
+    def secrets(self) -> tuple[str, ...]:
+        return ("HF_TOKEN",)
+
     def resolved_revision(self) -> str:
         """The commit of a Hub model, or a digest of a folder's files."""
         if Path(self.model).is_dir():
@@ -163,7 +183,9 @@ class EndpointSpec(Spec):
     model: str = Field(description="the model's name on that server")
     revision: str = Field("unknown", description="what to record as its revision: a server does not tell")
     tokenizer: str | None = Field(None, description="folder or Hub name; needed to open a user turn (Magpie) or check lengths")
-    api_key_env: str = Field("OPENAI_API_KEY", description="environment variable that holds the key, if one is needed")
+    api_key_env: str = Field(
+        "OPENAI_API_KEY", pattern=r"^[A-Z_][A-Z0-9_]*$", description="environment variable that holds the key, if one is needed"
+    )
     timeout_seconds: float = Field(600, gt=0)
     retries: int = Field(5, ge=0, description="tries after 429, 5xx or a lost connection")
     template: TemplateSpec = Field(TemplateSpec(), description="of the user's turns that are opened here")
@@ -179,7 +201,14 @@ class EndpointSpec(Spec):
     def faults(self) -> list[str]:
         if not self.url.startswith(("http://", "https://")):
             return [f"url: {self.url!r} is no address; expected http://host:port/v1"]
+        if urlsplit(self.url).username or urlsplit(self.url).query:
+            return [
+                "url: names a user, a password or a query; a recipe is published, so put keys into `api_key_env`'s variable"
+            ]
         return self.template.faults()
+
+    def secrets(self) -> tuple[str, ...]:
+        return (self.api_key_env,)
 
     def user_turn_faults(self, steered: bool) -> list[str]:
         if self.tokenizer is None:
@@ -202,6 +231,12 @@ class FakeSpec(Spec):
     error_share: float = Field(0.0, ge=0, le=1, description="share of requests answered with an error")
     die_after: int | None = Field(None, ge=1, description="requests after which the engine's process exits, once a life")
     poison: str | None = Field(None, description="a prompt with this text kills the engine's process, every time")
+    hang_after: int | None = Field(None, ge=1, description="requests after which the engine stands still for good, once a life")
+    memory_requests: int | None = Field(None, ge=1, description="requests at once that its memory holds; one more ends it")
+    log: str | None = Field(
+        None, description="folder in which every answered question is written down, a file for each process"
+    )
+    outage: str | None = Field(None, description="while this file exists, every question is answered with an error")
 
     @property
     def name(self) -> str:

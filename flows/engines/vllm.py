@@ -19,6 +19,7 @@ from ...schemas.digest import canonical
 from ...schemas.llm import Choice, Decoding, JSONSchema, Reply, Reward, Speaker
 from ...schemas.tables import Turn
 from ...schemas.template import TemplateError
+from .death import EngineDead, OutOfMemory, is_out_of_memory
 from .first_token import Drawn, draw_without, failed
 from .tokens import Chatter, option_ids
 
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
     from .spec import VllmSpec
 
     Output = RequestOutput | PoolingRequestOutput
-
-
-class EngineDead(RuntimeError):
-    """The engine's loop has ended; its process is of no further use."""
 
 
 class VllmEngine:
@@ -66,7 +63,7 @@ class VllmEngine:
         self._greedy: dict[tuple[tuple[Turn, ...], Decoding, str], asyncio.Future[Reply]] = {}
         self._stepping: asyncio.Task[None] | None = None
         self._death: BaseException | None = None
-        self.tokens_in = self.tokens_out = 0  # since the start, for the progress line
+        self.tokens_in = self.tokens_out = self.steps = 0  # since the start, for the progress line
         self._warm_up()
 
     # -- the protocol ------------------------------------------------------------------------------------------------
@@ -221,6 +218,7 @@ class VllmEngine:
             await asyncio.sleep(0)
             try:
                 outputs = self._engine.step()
+                self.steps += 1
             except Exception as death:
                 self._death = death
                 for answer in self._waiting.values():
@@ -232,7 +230,8 @@ class VllmEngine:
                     _settle(self._waiting.pop(output.request_id), output)
 
     def _dead(self) -> EngineDead:
-        error = EngineDead(f"the engine of {self.model} has died: {type(self._death).__name__}: {self._death}")
+        kind = OutOfMemory if self._death is not None and is_out_of_memory(self._death) else EngineDead
+        error = kind(f"the engine of {self.model} has died: {type(self._death).__name__}: {self._death}")
         error.__cause__ = self._death
         return error
 

@@ -1,0 +1,147 @@
+"""One stage's work: the parts of its input, and what becomes of rows as they are finished: journal, parts, costs, manifest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+from rich.console import Console
+
+from ..schemas.digest import digest
+from ..schemas.manifest import StageManifest
+from ..schemas.step import Step
+from ..schemas.tables import Chat, Drop, Row, Seed, rows, text_of
+from .cluster import Fleet
+from .dispatch import Delivery
+from .durable import Journal, Spent
+from .ledger import Ledger, cost_of
+from .lineage import NOT_RUN, Outcome, index, keys, state_of
+from .progress import Meter
+from .store import StageFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One stage that is to be done, handed to Prefect as one thing that it need not look into."""
+
+    name: str
+    step: Step
+    table: pl.DataFrame
+    stage: StageFolder
+    shard_rows: int
+    fleet: Fleet
+    console: Console
+    ledger: Ledger
+
+    @property
+    def kinds(self) -> list[type[Row]]:
+        """The tables that the step makes, the main one first."""
+        return list(dict.fromkeys((*self.step.produces, Drop)))
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts the table is cut; an empty table has one, so that its columns are on disk."""
+        return max(1, -(-self.table.height // self.shard_rows))
+
+    def shards(self) -> Iterator[tuple[int, pl.DataFrame]]:
+        """The parts' input, by number."""
+        for part in range(self.parts):
+            yield part, self.table.slice(part * self.shard_rows, self.shard_rows)
+
+
+class Collector:
+    """Takes finished rows in any order, journals them, and commits a part when all its rows are there, in their order."""
+
+    def __init__(
+        self,
+        work: Work,
+        pending: dict[int, pl.DataFrame],
+        journaled: dict[str, list[Row]],
+        journal: Journal,
+        meter: Meter,
+        spent: Spent,
+    ) -> None:
+        self._work, self._journal, self._meter, self._spent = work, journal, meter, spent
+        self._done = journaled
+        self._failed: set[str] = set()
+        self._shards = pending
+        self._ids = {part: shard["id"].to_list() for part, shard in pending.items()}
+        self._part = {name: part for part, ids in self._ids.items() for name in ids}
+        self._missing = {part: sum(name not in journaled for name in ids) for part, ids in self._ids.items()}
+
+    def loaded(self) -> None:
+        """GPUs are held while engines load, too."""
+        self._spend(self._cost({}, self._meter.lap()))
+
+    def take(self, delivery: Delivery) -> None:
+        """Journal what is finished, but for what failed, which a resumed run tries again; commit the parts that are whole."""
+        self._failed |= delivery.failed
+        seconds = self._meter.lap()
+        cost = self._cost(delivery.tokens, seconds) + Spent(seconds=seconds)
+        self._spend(cost, [(name, made) for name, made in delivery.done if name not in self._failed])
+        self._meter.add(len(delivery.done), cost.tokens_in, cost.tokens_out)
+        self._add(delivery.done)
+
+    def enough(self) -> bool:
+        """Whether the budget says that no more rows are to be run."""
+        ledger = self._work.ledger
+        done = self._work.table.height - sum(self._missing.values())
+        if stop := ledger.used_up(self._work.name, self._spent, done):
+            ledger.stopped[self._work.name] = stop
+        return bool(stop)
+
+    def leave_out(self) -> None:
+        """Drop the rows that the budget left no room for."""
+        step, stopped = self._work.step, self._work.ledger.stopped.get(self._work.name, "")
+        for part in list(self._missing):
+            left = self._shards[part].filter(~pl.col("id").is_in(list(self._done)))
+            why = f"the budget's {stopped} were used up"
+            texts = [(row.id, text_of(row.turns) if isinstance(row, Chat | Seed) else "") for row in rows(step.consumes, left)]
+            self._add([(name, [Drop(name, self._work.name, NOT_RUN, why, text)]) for name, text in texts])
+
+    def _cost(self, tokens: Mapping[str, tuple[int, int]], held_seconds: float) -> Spent:
+        return cost_of(tokens, held_seconds, self._work.fleet.gpus(), self._work.ledger.budget.prices)
+
+    def _spend(self, cost: Spent, done: Sequence[tuple[str, list[Row]]] = ()) -> None:
+        self._journal.append(done, cost)
+        self._spent += cost
+
+    def _add(self, done: list[tuple[str, list[Row]]]) -> None:
+        for name, made in done:
+            self._done[name] = made
+            self._missing[self._part[name]] -= 1
+        self.commit_whole()
+
+    def commit_whole(self) -> None:
+        """Commit every part that misses no row."""
+        work = self._work
+        for part in [part for part, missing in self._missing.items() if missing == 0]:
+            made = [(name, self._done.pop(name)) for name in self._ids[part]]
+            told = [Outcome(state_of(some, name in self._failed), some) for name, some in made]
+            inputs = keys(work.step.consumes, self._shards[part])
+            main, *others = work.kinds
+            flat = [row for _, some in made for row in some]
+            work.stage.commit(part, main, flat, others, index(inputs, told, work.kinds))
+            del self._missing[part]
+
+    def manifest(self, made_from: dict) -> StageManifest:
+        """What the finished stage says of itself."""
+        work = self._work
+        kinds = [kind for kind in work.step.produces if kind is not Drop]
+        made = {kind: work.stage.read(kind, work.step.produces[0], work.parts) for kind in (*kinds, Drop)}
+        return StageManifest(
+            stage=work.name,
+            fingerprint=digest(made_from),
+            made_from=made_from,
+            rows_in=work.table.height,
+            rows_out={kind.__name__: made[kind].height for kind in kinds},
+            dropped=dict(sorted(Counter(made[Drop]["reason"]).items())),
+            tokens_in=self._spent.tokens_in,
+            tokens_out=self._spent.tokens_out,
+            seconds=round(self._spent.seconds, 3),
+            gpu_hours=round(self._spent.gpu_seconds / 3600.0, 6),
+            money=round(self._spent.money, 6),
+            parts=work.stage.parts(),
+        )
