@@ -45,5 +45,8 @@ bench: .venv/ready ## what speed costs and brings, each against a named baseline
 proof: .venv/ready ## the slow proofs: kills at random moments
 	$(BIN)/python -m pytest -m proof $(TESTS)
 
+serve: .venv/ready ## Prefect's server, a worker and the deployments of prefect.yaml, until Ctrl-C
+	$(BIN)/rookery serve
+
 clean: ## runs and caches
 	rm -rf runs .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
