@@ -17,6 +17,7 @@ from ..filters.feedback import FindFeedback
 from ..filters.judge import Pointwise
 from ..filters.pairwise import Pairwise
 from ..filters.reward import RewardModel
+from ..filters.rewards import RewardDifference
 from ..filters.safety import Guard, GuardPrompt
 from ..generators.candidates import Independent
 from ..generators.chatlogs import Layout, Selection
@@ -160,7 +161,7 @@ class Bleu(BaseModel):
         yield self.references
 
 
-OneJudge = Annotated[Pointwise | Aspects | Pairwise | RewardModel | Bleu, Field(discriminator="method")]
+OneJudge = Annotated[Pointwise | Aspects | Pairwise | RewardModel | RewardDifference | Bleu, Field(discriminator="method")]
 
 
 class Ensemble(BaseModel):
@@ -179,4 +180,6 @@ class Ensemble(BaseModel):
 
 
 AnyCandidates = Annotated[Independent | NegativelyCorrelated | Verbalized | Regenerated | Dpp, Field(discriminator="method")]
-AnyJudge = Annotated[Pointwise | Aspects | Pairwise | RewardModel | Bleu | Ensemble, Field(discriminator="method")]
+AnyJudge = Annotated[
+    Pointwise | Aspects | Pairwise | RewardModel | RewardDifference | Bleu | Ensemble, Field(discriminator="method")
+]
