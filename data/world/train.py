@@ -43,7 +43,8 @@ class Plan:
     mix: str
     tokens: int
     seed: int
-    own_answers: bool = False
+    own_answers: bool = False  # judges the model's own answers as well
+    collects: bool = False  # which are drawn before this phase
     step_tokens: int = 4_000
     muon_rate: float = 0.012
     adam_rate: float = 0.002
@@ -55,7 +56,8 @@ PLANS = {
     "base": (Plan("base", 2_000_000, seed=21),),
     "chat": (
         Plan("talk", 8_000_000, seed=12, decay=0.2),
-        Plan("chat", 7_000_000, seed=13, muon_rate=0.01, warmup=0.005, decay=0.9, own_answers=True),
+        Plan("chat", 7_000_000, seed=13, muon_rate=0.01, warmup=0.005, decay=0.9, own_answers=True, collects=True),
+        Plan("judge", 4_000_000, seed=14, muon_rate=0.009, warmup=0.01, decay=0.9, own_answers=True),
     ),
 }
 # The answers of the model so far, checked, from which a later phase learns to judge.
@@ -240,7 +242,7 @@ def main() -> None:
     folder, start = asked.folder or DEMO / asked.what, asked.start
     plans = PLANS[asked.what]
     for number, plan in enumerate(plans[asked.phase - 1 :], asked.phase):
-        if plan.own_answers:
+        if plan.collects:
             collect_answers(start or folder)
         print(f"phase {number}: {plan}", flush=True)
         answers = ANSWERS if plan.own_answers else None
