@@ -70,17 +70,14 @@ def generated(line: Line) -> Made:
         case WildFeedback() as method:
             return wildfeedback.make(method, line)
         case step:
-            return Made(line.spread("generate", step, seeds(line.recipe))[Chat])
+            return Made(line.spread("generate", step, seeds(line.recipe, step.rows))[Chat])
 
 
-def seeds(recipe: Recipe) -> pl.DataFrame:
-    """One seed for each row to be generated: an id and a source of chance that depend on nothing but recipe and ordinal."""
+def seeds(recipe: Recipe, count: int) -> pl.DataFrame:
+    """A seed for each row to be generated: an id and a source of chance that depend on nothing but recipe and ordinal."""
     return frame(
         Seed,
-        (
-            Seed(digest("seed", recipe.seed, i), i, seed_of(recipe.seed, recipe.name, i), [])
-            for i in range(recipe.generate.rows)
-        ),
+        (Seed(digest("seed", recipe.seed, i), i, seed_of(recipe.seed, recipe.name, i), []) for i in range(count)),
     )
 
 

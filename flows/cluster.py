@@ -24,7 +24,7 @@ from ray.exceptions import ActorUnavailableError, RayActorError
 from ..schemas.errors import PlainError
 from ..schemas.llm import Choice, Decoding, JSONSchema, Reply, Reward, Speaker
 from ..schemas.step import Step
-from ..schemas.tables import Chat, Drop, Row, Turn, text_of
+from ..schemas.tables import Chat, Drop, Named, Row, Turn, text_of
 from .engines.spec import AnySpec
 from .engines.vllm import EngineDead
 from .environment import for_actors
@@ -77,12 +77,12 @@ class Worker:
         """The process that holds the engine."""
         return os.getpid()
 
-    async def run(self, step: Step, stage: str, rows: Sequence[Row], others: Sequence[Remote]) -> Finished:
+    async def run(self, step: Step, stage: str, rows: Sequence[Named], others: Sequence[Remote]) -> Finished:
         """Run a unit of rows; each is on its own."""
         done = await asyncio.gather(*(self._one(step, stage, row, others) for row in rows))
         return Finished(list(done), self.llm.tokens_in, self.llm.tokens_out, self._life)
 
-    async def _one(self, step: Step, stage: str, row: Row, others: Sequence[Remote]) -> tuple[str, list[Row]]:
+    async def _one(self, step: Step, stage: str, row: Named, others: Sequence[Remote]) -> tuple[str, list[Row]]:
         async with self._room:
             try:
                 return row.id, list(await step(row, self.llm, *others))
@@ -169,10 +169,10 @@ class Pool:
         """
         if self._about is None:
             try:
-                told: tuple[str, str] = ray.get(self.actors[0].about.remote())
+                told: ray.ObjectRef[tuple[str, str]] = self.actors[0].about.remote()
+                self._about = ray.get(told)
             except Died as error:
                 raise ClusterError(f"engine {self.name} ({self.spec.name}) does not start: {reason_of(error)}") from error
-            self._about = told
         return self._about
 
     def tokens_since(self, finished: Finished) -> tuple[int, int]:

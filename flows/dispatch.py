@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ..schemas.step import Step
-from ..schemas.tables import Chat, Drop, Row, text_of
+from ..schemas.tables import Chat, Drop, Named, Row, text_of
 from .cluster import ActorHandle, ClusterError, Died, Finished, Pool, Remote, Unavailable, reason_of
 
 UNIT_ROWS = 16  # rows to a call: a call costs about a millisecond of the driver's time
@@ -24,7 +24,7 @@ Deliver = Callable[[list[tuple[str, list[Row]]], int, int], None]  # what rows b
 
 @dataclass(slots=True)
 class _Unit:
-    rows: list[Row]
+    rows: list[Named]
     deaths: int = 0
 
 
@@ -43,7 +43,7 @@ class Dispatcher:
     _lanes: int = 1
     _reason: str = ""
 
-    async def run(self, rows: Sequence[Row]) -> None:
+    async def run(self, rows: Sequence[Named]) -> None:
         """Run all rows; results are delivered as they come, in any order.
 
         Raises:

@@ -269,7 +269,7 @@ _TAGS = {
 def _keys() -> list[str]:
     """Every key that may stand in a recipe, for the nearest right name."""
     seen: list[str] = []
-    models: list[type] = [Recipe]
+    models: list[type[BaseModel]] = [Recipe]
     while models:
         model = models.pop()
         seen += model.model_fields

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel
 
-Plain = str | int | float | bool | None | list["Plain"] | tuple["Plain", ...] | dict[str, "Plain"]
+# Lists, tuples and dicts, read only: a list of strings is one of plain values too.
+Plain = str | int | float | bool | None | Sequence["Plain"] | Mapping[str, "Plain"]
 
 
 def digest(*parts: Plain | BaseModel, length: int = 20) -> str:

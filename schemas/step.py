@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from .digest import digest
 from .llm import LLM
-from .tables import Row
+from .tables import Named, Row
 
 
 class Step(BaseModel):
@@ -22,7 +22,7 @@ class Step(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    consumes: ClassVar[type[Row]]
+    consumes: ClassVar[type[Named]]
     produces: ClassVar[tuple[type[Row], ...]]
     engines: ClassVar[tuple[str, ...]] = ("engine",)
     opens_user_turn: ClassVar[bool] = False  # its first engine must be able to speak for the user

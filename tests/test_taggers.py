@@ -127,7 +127,7 @@ def test_of_a_conversation_the_first_turn_is_tagged():
 def test_no_reply_breaks_the_reader(text):
     fields, why = read(text, Difficulty.shape)
     assert (fields is None) == bool(why)
-    assert fields is None or fields["difficulty"] in DIFFICULTIES
+    assert fields is None or fields.labels["difficulty"] in DIFFICULTIES
 
 
 @pytest.mark.parametrize("name", STEPS)

@@ -158,7 +158,7 @@ def train(rank: int, start: Path | None, plan: Plan, folder: Path, answers: Path
     distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=WORKERS)
     tokenizer = load_tokenizer(DEMO / "chat")
     model = fresh_model() if start is None else LlamaForCausalLM.from_pretrained(start, dtype=torch.float32)
-    model.to(DEVICE)
+    model.to(DEVICE)  # type: ignore[arg-type]  # transformers' wrapping hides that it is a method
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     own = matrices[rank::WORKERS]
