@@ -22,6 +22,7 @@ from . import codeclm, export, export_more, isheep, wildfeedback
 from .answers import candidates, decisive, scored
 from .cluster import Fleet
 from .made import Made, as_drops
+from .magpie_set import magpie_set
 from .methods import CodecLM, ISheep, WildFeedback
 from .progress import summary
 from .recipe import Clean, Recipe
@@ -146,6 +147,7 @@ def publish(
         "reward_augmented": lambda: export_more.reward_augmented(prompts, answers, pairs, wanted.goals),
         "infalign": lambda: export_more.infalign(prompts, answers, scores, policy=policy),
         "listwise": lambda: export_more.listwise(prompts, answers, scores),
+        "magpie": lambda: magpie_set(line, prompts, answers, scores, wanted.magpie_set()),
         "d2o": lambda: export_more.d2o(prompts, answers, below(scores, wanted.bad), policy=policy, k=wanted.self_samples),
     }
     parts, skipped = {}, {}

@@ -85,8 +85,8 @@ def read(folder: Path) -> Facts:
     stages = [StageManifest.model_validate_json((path / "manifest.json").read_text(encoding="utf-8")) for path in paths]
     exports = {name: _head([folder / "dataset" / part.file for part in parts]) for name, parts in run.exports.items()}
     parts = {path: sorted(path.rglob("part-*.parquet")) for path in paths}
-    every = [file for files in parts.values() for file in files]
-    return Facts(folder, run, yaml.safe_load(text), text, stages, exports, _all(Score, every), _all(Drop, every))
+    files = [file for each in parts.values() for file in each]
+    return Facts(folder, run, yaml.safe_load(text), text, stages, exports, every(Score, files), every(Drop, files))
 
 
 def lengths(table: pl.DataFrame, column: str) -> np.ndarray:
@@ -113,7 +113,8 @@ def _head(files: list[Path]) -> pl.DataFrame:
     return pl.concat(tables) if tables else pl.DataFrame()
 
 
-def _all(kind: type, files: list[Path]) -> pl.DataFrame:
+def every(kind: type, files: list[Path]) -> pl.DataFrame:
+    """All rows of one table among a run's files."""
     found = [pl.read_parquet(file) for file in files if pl.read_parquet_schema(file) == schema(kind)]
     return pl.concat(found) if found else frame(kind, [])
 

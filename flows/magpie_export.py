@@ -20,10 +20,10 @@ LABELS = {
     "input_quality": "input_quality",
     "language": "language",
 }
-VALUES = ("instruct_reward", "base_reward", "reward_difference")
+VALUES = {"instruct_reward": "reward", "base_reward": "base_reward", "reward_difference": "reward_difference"}
 JUDGES = {
     "task_category_generator": "task_category", "difficulty_generator": "difficulty", "quality_generator": "input_quality",
-    "reward_model": "instruct_reward",
+    "reward_model": "reward",
 }  # fmt: skip
 TEXTS = {
     "intent": "intent", "knowledge": "knowledge", "quality_explanation": "quality_explanation", "llama_guard_2": "guard",
@@ -139,7 +139,7 @@ def _configs(openings: Mapping[str, str]) -> list[pl.Expr]:
 
 
 def _with_scores(made: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
-    wanted = {**{name: (name, "label") for name in LABELS}, **{name: (name, "value") for name in VALUES}}
+    wanted = {**{name: (name, "label") for name in LABELS}, **{name: (told, "value") for name, told in VALUES.items()}}
     wanted |= {column: (name, "judge") for column, name in JUDGES.items()}
     return _joined(made, [(column, scores.filter(pl.col("name") == name), field) for column, (name, field) in wanted.items()])
 

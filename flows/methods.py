@@ -19,6 +19,7 @@ from ..filters.isheep_rules import ANSWER_RULES, INSTRUCTION_RULES, AnswerRule, 
 from ..filters.judge import Pointwise
 from ..filters.pairwise import Pairwise
 from ..filters.reward import RewardModel
+from ..filters.rewards import RewardDifference
 from ..filters.safety import Guard, GuardPrompt
 from ..generators.candidates import Independent
 from ..generators.chatlogs import Layout, Selection
@@ -218,7 +219,7 @@ class Bleu(BaseModel):
         yield self.references
 
 
-OneJudge = Annotated[Pointwise | Aspects | Pairwise | RewardModel | Bleu, Field(discriminator="method")]
+OneJudge = Annotated[Pointwise | Aspects | Pairwise | RewardModel | RewardDifference | Bleu, Field(discriminator="method")]
 
 
 class Ensemble(BaseModel):
@@ -237,4 +238,6 @@ class Ensemble(BaseModel):
 
 
 AnyCandidates = Annotated[Independent | NegativelyCorrelated | Verbalized | Regenerated | Dpp, Field(discriminator="method")]
-AnyJudge = Annotated[Pointwise | Aspects | Pairwise | RewardModel | Bleu | Ensemble, Field(discriminator="method")]
+AnyJudge = Annotated[
+    Pointwise | Aspects | Pairwise | RewardModel | RewardDifference | Bleu | Ensemble, Field(discriminator="method")
+]

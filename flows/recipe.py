@@ -26,6 +26,7 @@ from pydantic import (
 from ..filters import rules
 from ..filters.choose import Choose
 from ..filters.judge import Pointwise
+from ..filters.magpie_sets import NAMED, MagpieSet
 from ..filters.taggers import MagpieTags
 from ..generators.candidates import Independent
 from ..generators.goals import Goals
@@ -55,7 +56,7 @@ Candidates = Annotated[
     BeforeValidator(lambda given: given if isinstance(given, list | tuple) else [given]),
     Field(min_length=1, description="how candidate answers are drawn; a list draws in several ways, or from several models"),
 ]
-Config = Literal["default", "unpaired", "sft", "candidates", "reward_augmented", "infalign", "listwise", "d2o"]
+Config = Literal["default", "unpaired", "sft", "candidates", "reward_augmented", "infalign", "listwise", "d2o", "magpie"]
 
 
 class RecipeError(PlainError, ValueError):
@@ -92,7 +93,19 @@ class Exports(BaseModel):
     bad: float = Field(2.0, description="unpaired, d2o: an answer with this score or less is labelled false")
     goals: Goals = Field(Goals(), description="reward_augmented: how goals are written")
     policy: str | None = Field(None, description="infalign, d2o: model whose samples are the policy's own; default: the first")
+    magpie: str | MagpieSet = Field(MagpieSet(), description="magpie: which rows stay; a set's name, or settings of your own")
     self_samples: int = Field(11, ge=1, description="d2o: samples of the policy beside each dispreferred answer")
+
+    @field_validator("magpie")
+    @classmethod
+    def _known(cls, given: str | MagpieSet) -> str | MagpieSet:
+        if isinstance(given, str) and given not in NAMED:
+            raise ValueError(f"no Magpie set of this name; there is {', '.join(NAMED)}")
+        return given
+
+    def magpie_set(self) -> MagpieSet:
+        """The set's rules."""
+        return NAMED[self.magpie] if isinstance(self.magpie, str) else self.magpie
 
 
 class Recipe(BaseModel):
@@ -165,6 +178,14 @@ def load(path: Path, settings: list[str] | None = None) -> Recipe:
     Raises:
         RecipeError: with every fault at once.
     """
+    tree = _read(path, ())
+    for setting in settings or []:
+        _lay(tree, setting)
+    return parse(tree, path.parent)
+
+
+def _read(path: Path, seen: tuple[Path, ...]) -> dict:
+    """A recipe's keys, laid over those of the recipe that it `extends`."""
     if not path.is_file():
         near = ", ".join(sorted(p.name for p in path.parent.glob("*.yaml")))
         raise RecipeError(f"no recipe {path}; name a YAML file{f': beside it there is {near}' if near else ''}")
@@ -174,9 +195,25 @@ def load(path: Path, settings: list[str] | None = None) -> Recipe:
         raise RecipeError(f"{path} is not YAML: {error}") from error
     if not isinstance(tree, dict):
         raise RecipeError(f"{path} holds a {type(tree).__name__}, expected keys such as name, engines and generate")
-    for setting in settings or []:
-        _lay(tree, setting)
-    return parse(tree, path.parent)
+    if (other := tree.pop("extends", None)) is None:
+        return tree
+    if not isinstance(other, str) or (path.parent / other).resolve() in seen:
+        raise RecipeError(f"{path}: extends: {other!r}: expected the name of another recipe file, in no circle")
+    if (path.parent / other).parent.resolve() != path.parent.resolve():
+        raise RecipeError(f"{path}: extends: {other!r}: name a recipe of the same folder, so that relative paths mean the same")
+    return _over(_read(path.parent / other, (*seen, path.resolve())), tree)
+
+
+def _over(below: dict, above: dict) -> dict:
+    """Joined keys; another `method` is another thing, and takes no settings over."""
+    if above.get("method", below.get("method")) != below.get("method"):
+        return above
+    joined = {key: _over(below[key], value) for key, value in above.items() if _both_hold_keys(below.get(key), value)}
+    return {**below, **above, **joined}
+
+
+def _both_hold_keys(one: object, other: object) -> bool:
+    return isinstance(one, dict) and isinstance(other, dict)
 
 
 def parse(tree: dict, folder: Path = Path()) -> Recipe:
@@ -238,7 +275,7 @@ def _faults(error: ValidationError) -> Iterator[str]:
 _TAGS = {
     "vllm", "endpoint", "fake", "magpie", "magpie_turns", "codeclm", "wildfeedback", "isheep", "sft", "dpo",
     "independent", "negatively_correlated", "verbalized", "regenerated", "dpp",
-    "pointwise", "aspects", "pairwise", "reward", "bleu", "ensemble",
+    "pointwise", "aspects", "pairwise", "reward", "reward_difference", "bleu", "ensemble",
     "best_worst", "best_random", "all_pairs", "by_policy", "length_matched",
 }  # fmt: skip
 

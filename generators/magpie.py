@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -120,11 +121,16 @@ class Magpie(Step):
 
     def decoding(self, ordinal: int) -> Decoding:
         """The grid cell of a row."""
+        if not self.grid:
+            return self._decodings[0]
+        return self._decodings[self._choice("grid", tuple(cell.share for cell in self.grid), ordinal)]
+
+    @cached_property
+    def _decodings(self) -> list[Decoding]:
         cells = self.grid or (Heat(temperature=self.temperature, top_p=self.top_p),)
-        heat = cells[self._choice("grid", tuple(cell.share for cell in cells), ordinal)]
         stop = ("\n",) if self.stop_at_newline else ()
-        drawn = {"temperature": heat.temperature, "top_p": heat.top_p}
-        return Decoding(**drawn, max_tokens=self.max_tokens, stop=stop, ban_first=self.ban_first)
+        same = {"max_tokens": self.max_tokens, "stop": stop, "ban_first": self.ban_first}
+        return [Decoding(temperature=cell.temperature, top_p=cell.top_p, **same) for cell in cells]
 
     def domain(self, ordinal: int) -> Domain | None:
         """The domain of a row."""

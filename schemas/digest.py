@@ -22,10 +22,13 @@ def seed_of(*parts: Plain | BaseModel) -> int:
 
 def canonical(value: object) -> str:
     """JSON with sorted keys and no spaces; a model carries its class name, so two steps with equal fields differ."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_plain)
+    return _JSON.encode(value)
 
 
 def _plain(value: object) -> Plain:
     if isinstance(value, BaseModel):
         return {"class": type(value).__name__, **value.model_dump(mode="json")}
     raise TypeError(f"{value!r} cannot be part of a digest: use plain values or a pydantic model")
+
+
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_plain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -37,4 +38,8 @@ class Step(BaseModel):
 
     def id_of(self, llm: LLM, *parts: str | int) -> str:
         """The id of a row that this step makes with this model: lineage, and nothing about shards or workers."""
-        return digest(self, llm.model, llm.revision, list(parts))
+        return digest(self._fingerprint, llm.model, llm.revision, list(parts))
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return digest(self)  # once: a row's id must not cost a dump of the whole configuration

@@ -26,6 +26,7 @@ from torch import Tensor, distributed, multiprocessing
 from torch.nn import functional as F
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from . import freshness
 from .corpus import MIXES, stream
 from .examples import Example
 from .lean import hidden
@@ -245,6 +246,8 @@ def main() -> None:
         answers = ANSWERS if plan.own_answers else None
         multiprocessing.spawn(train, (start, plan, folder, answers, random.randint(20_000, 60_000)), nprocs=WORKERS)
         start = folder
+    if folder == DEMO / "chat":
+        freshness.record()
 
 
 def collect_answers(folder: Path) -> None:

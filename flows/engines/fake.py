@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import random
+import time
 from collections.abc import Sequence
 
 from ...schemas.digest import digest, seed_of
@@ -69,16 +70,20 @@ class FakeEngine:
         return Reply(" ".join(words).capitalize() + ".", "stop", len(prompt.split()), len(words))
 
     async def _draw(self, prompt: str, seed: int) -> random.Random | None:
-        """A source of chance for this question, after the latency; None if the question is to fail."""
-        spec = self._spec
+        """A source of chance for this question, after the latency; None if the question is to fail.
+
+        What it costs to make is a part of the latency, and not added to it: a real engine computes elsewhere.
+        """
+        spec, began = self._spec, time.monotonic()
         self._asked += 1
         self.tokens_in += len(prompt.split())
         if (spec.poison and spec.poison in prompt) or (spec.die_after and self._asked > spec.die_after):
             os._exit(1)
-        await asyncio.sleep(spec.latency_seconds)
-        if spec.error_share and random.Random(seed_of("fault", digest(prompt), seed)).random() < spec.error_share:
-            return None
-        return random.Random(seed_of(digest(prompt), seed))
+        asked = digest(prompt)
+        fails = spec.error_share and random.Random(seed_of("fault", asked, seed)).random() < spec.error_share
+        drawn = random.Random(seed_of(asked, seed))
+        await asyncio.sleep(max(0.0, spec.latency_seconds - (time.monotonic() - began)))
+        return None if fails else drawn
 
 
 def _obeying(schema: dict, draw: random.Random) -> object:
