@@ -1,6 +1,6 @@
 """The line, from a recipe to a dataset. This file is its table of contents.
 
-generate -> clean -> tag -> choose -> answer -> judge -> pair -> publish
+generate -> clean -> tag -> choose -> answer -> judge -> pair -> publish -> train
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ from ..filters import rules
 from ..filters.choose import Choose
 from ..filters.language import languages
 from ..schemas.digest import digest, seed_of
-from ..schemas.manifest import RunManifest
-from ..schemas.tables import Chat, Drop, Preference, Score, Seed, Turn, frame, schema, text_of
-from . import codeclm, export, export_more, wildfeedback
+from ..schemas.manifest import Part, RunManifest
+from ..schemas.tables import Chat, Preference, Score, Seed, frame
+from . import codeclm, export, export_more, isheep, wildfeedback
 from .answers import candidates, decisive, scored
 from .cluster import Fleet
-from .made import Made
+from .made import Made, as_drops
 from .magpie_set import magpie_set
-from .methods import CodecLM, WildFeedback
+from .methods import CodecLM, ISheep, WildFeedback
 from .progress import summary
 from .recipe import Clean, Recipe
 from .release import write_report
 from .stage import Line, Sieve, content
 from .store import RunFolder
+from .training.spec import EXPORT, AnyTuning
+from .training.stage import trainable, trained
 
 ROWS_PER_FILE = 100_000  # of an export: files of some hundred MB at usual lengths
 
@@ -56,7 +58,11 @@ def build(recipe: Recipe, runs: Path = Path("runs")) -> Path:
         paired_by = {"pair": recipe.pair.model_dump(mode="json"), "scores": content(scores)}
         pairs = line.sieve("pair", Preference, answers, paired_by, lambda table: recipe.pair(table, scores))
 
-        publish(line, prompts, answers, scores, told, pairs)
+        exported = publish(line, prompts, answers, scores, told, pairs)
+        finish(line, *exported)
+        if recipe.train is not None:
+            train(line, recipe.train)
+            finish(line, *exported)
         write_report(folder.path)
         summary([manifest for _, manifest in line.finished], line.reused, console)
     return folder.path
@@ -69,6 +75,8 @@ def generated(line: Line) -> Made:
             return codeclm.make(method, line)
         case WildFeedback() as method:
             return wildfeedback.make(method, line)
+        case ISheep() as method:
+            return isheep.make(method, line)
         case step:
             return Made(line.spread("generate", step, seeds(line.recipe, step.rows))[Chat])
 
@@ -122,17 +130,10 @@ def chosen(line: Line, prompts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def as_drops(stage: str, table: pl.DataFrame) -> pl.DataFrame:
-    """Chats with `reason` and `detail` -> a table of `Drop`."""
-    text = [text_of([Turn(**turn) for turn in turns]) for turns in table["turns"]]
-    named = table.with_columns(stage=pl.lit(stage), text=pl.Series(text, dtype=pl.String))
-    return named.select(list(schema(Drop)))
-
-
 def publish(
     line: Line, prompts: pl.DataFrame, answers: pl.DataFrame, scores: pl.DataFrame, told: pl.DataFrame, pairs: pl.DataFrame
-) -> None:
-    """Write the exports and the manifest. `scores` are those that decide, `told` is all that the judges said."""
+) -> tuple[dict[str, list[Part]], dict[str, export.Skipped]]:
+    """Write the exports. `scores` are those that decide, `told` is all that the judges said. Returns their files, and what they skipped."""
     wanted = line.recipe.export
     policy = wanted.policy or line.recipe.policy()
     made = {
@@ -150,6 +151,19 @@ def publish(
     for name in wanted.configs:
         table, skipped[name] = made[name]()
         parts[name] = line.folder.publish(name, table, ROWS_PER_FILE)
+    return parts, skipped
+
+
+def train(line: Line, tuning: AnyTuning) -> None:
+    """Train the engine's model on its export. The dataset is finished by then, whatever becomes of the training."""
+    spec = trainable(tuning.engine, line.recipe.engines[tuning.engine])
+    rows = pl.read_parquet(line.folder.path / "dataset" / EXPORT[tuning.method] / "*.parquet")
+    model = trained(line, "train", tuning, spec, rows, f"{Path(spec.name).name}-{tuning.method}")
+    line.console.print(f"model: {model.folder}")
+
+
+def finish(line: Line, parts: dict[str, list[Part]], skipped: dict[str, export.Skipped]) -> None:
+    """Write the run's manifest: all that is done so far is done."""
     line.folder.finish(
         RunManifest(
             name=line.recipe.name,

@@ -19,7 +19,14 @@ from typing import Any, NoReturn, Self, TypeVar
 
 import ray
 from ray.actor import ActorHandle
-from ray.exceptions import ActorUnavailableError, RayActorError
+from ray.exceptions import (
+    ActorUnavailableError,
+    NodeDiedError,
+    OutOfMemoryError,
+    RayActorError,
+    RayTaskError,
+    WorkerCrashedError,
+)
 
 from ..schemas.errors import PlainError
 from ..schemas.llm import Choice, Decoding, JSONSchema, Reply, Reward, Speaker
@@ -37,6 +44,10 @@ Unavailable = ActorUnavailableError  # of these, the ones that may come back
 
 class ClusterError(PlainError, RuntimeError):
     """The cluster cannot give what the recipe asks for."""
+
+
+class Crashed(ClusterError):
+    """The process of an errand has ended without a word: killed, most often for want of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +207,7 @@ class Fleet:
 
     def __init__(self, specs: Mapping[str, AnySpec], address: str | None) -> None:
         self._specs, self._address = specs, address
+        self._recruits: dict[str, AnySpec] = {}
         self._pools: dict[str, Pool] = {}
         self._own = False
 
@@ -209,12 +221,50 @@ class Fleet:
         if self._own:
             ray.shutdown()
 
+    def enlist(self, name: str, spec: AnySpec) -> None:
+        """Add an engine that the recipe does not know, such as a model that was trained on the way."""
+        self._recruits[name] = spec
+
+    def spec(self, name: str) -> AnySpec:
+        """What is known of an engine."""
+        return self._recruits.get(name) or self._specs[name]
+
     def pool(self, name: str) -> Pool:
         """The actors of an engine, started if they are not there."""
         if name not in self._pools:
             self._connect()
-            self._pools[name] = Pool(name, self._specs[name], self._cpus(self._specs[name]))
+            self._pools[name] = Pool(name, self.spec(name), self._cpus(self.spec(name)))
         return self._pools[name]
+
+    def errand(self, function: Callable[..., T], *args: object, cpus: float | None, gpus: float) -> T:
+        """Run a function once, in a process of its own on any machine of the cluster that has these resources free.
+
+        Without `cpus` it gets those of the widest machine. What it raises is raised here.
+
+        Raises:
+            ClusterError: if no machine has that much.
+            Crashed: if its process ended without a word.
+        """
+        self._connect()
+        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        fitting = [free.get("CPU", 0.0) for free in machines if free.get("GPU", 0.0) >= gpus]
+        wanted = cpus or max(fitting, default=1.0)
+        if wanted > max(fitting, default=0.0):
+            raise ClusterError(
+                f"no machine of the cluster has {wanted:g} CPUs and {gpus:g} GPUs; there is {_told(machines)}. Lower `cpus` or "
+                "`gpus`, or name a larger cluster with `cluster:`"
+            )
+        environment = {**for_actors(), "OMP_NUM_THREADS": str(max(1, int(wanted)))}
+        remote: Any = ray.remote(function).options(
+            num_cpus=wanted, num_gpus=gpus, max_retries=0, runtime_env={"env_vars": environment}
+        )
+        try:
+            done: T = ray.get(remote.remote(*args))
+        except RayTaskError as error:
+            raise error.cause from error
+        except (WorkerCrashedError, OutOfMemoryError, NodeDiedError) as error:
+            raise Crashed(reason_of(error)) from error
+        return done
 
     def release(self, keep: Callable[[str], bool]) -> None:
         """End the engines that are not to be kept."""
@@ -243,7 +293,11 @@ class Fleet:
         """An engine's share of the CPUs; one is enough for an engine that computes elsewhere."""
         if spec.cpus is not None:
             return spec.cpus
-        share = ray.cluster_resources().get("CPU", 1.0) / sum(each.actors for each in self._specs.values())
+        share = ray.cluster_resources().get("CPU", 1.0) / sum(each.actors for each in self._specs.values())  # no recruits
         if not spec.computes_on_cpu():
             share = min(1.0, share)
         return float(int(share)) if share >= 1.0 else int(share * 100) / 100
+
+
+def _told(machines: Sequence[Mapping[str, float]]) -> str:
+    return "; ".join(f"{free.get('CPU', 0.0):g} CPUs and {free.get('GPU', 0.0):g} GPUs" for free in machines)

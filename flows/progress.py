@@ -117,10 +117,13 @@ def summary(manifests: Sequence[StageManifest], reused: dict[str, str], console:
     for line in lines:
         table.add_row(*line)
     console.print(table)
+    told_as_table([dict(zip(titles, line, strict=True)) for line in lines], "yield", "Yield and cost")
+
+
+def told_as_table(rows: Sequence[dict], key: str, description: str) -> None:
+    """A table as an artifact of the run, if it runs under Prefect; the newest of that key is the one shown."""
     if _in_prefect():
-        create_table_artifact(
-            [dict(zip(titles, line, strict=True)) for line in lines], key="yield", description="Yield and cost"
-        )
+        create_table_artifact(list(rows), key=key, description=description)
 
 
 def _in_prefect() -> bool:

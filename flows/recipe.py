@@ -37,9 +37,10 @@ from ..schemas.digest import digest
 from ..schemas.errors import PlainError
 from ..schemas.step import Step
 from .engines.spec import AnySpec
-from .methods import AnyCandidates, AnyJudge, CodecLM, WildFeedback
+from .methods import AnyCandidates, AnyJudge, CodecLM, ISheep, WildFeedback
+from .training.spec import EXPORT, AnyTuning
 
-AnyGenerator = Magpie | MagpieTurns | CodecLM | WildFeedback
+AnyGenerator = Magpie | MagpieTurns | CodecLM | WildFeedback | ISheep
 Generator = Annotated[AnyGenerator, Field(discriminator="method", description="where prompts come from")]
 
 
@@ -123,6 +124,7 @@ class Recipe(BaseModel):
     judge: Judge = Pointwise()
     pair: Pairing = BestWorst()
     export: Exports = Exports()
+    train: AnyTuning | None = Field(None, description="a model to train on what was exported, at the end")
     shard_rows: int = Field(512, ge=1, description="rows to a part of a stage; what is in the dataset does not depend on it")
     cluster: str | None = Field(None, description="address of a Ray cluster; default: one on this machine, for this run")
 
@@ -131,6 +133,18 @@ class Recipe(BaseModel):
         missing = sorted({name for step in self.steps() for name in engines_of(step)} - set(self.engines))
         if missing:
             raise ValueError(f"engines: no engine {', '.join(missing)}, which a step names; there is {', '.join(self.engines)}")
+        return self
+
+    @model_validator(mode="after")
+    def _training_has_rows(self) -> Recipe:
+        if self.train is None:
+            return self
+        if self.train.engine not in self.engines:
+            raise ValueError(f"train.engine: no engine {self.train.engine}; there is {', '.join(self.engines)}")
+        if (export := EXPORT[self.train.method]) not in self.export.configs:
+            raise ValueError(
+                f"train: {self.train.method} takes the export {export!r}, which is not among export.configs; add it"
+            )
         return self
 
     def steps(self) -> Iterator[Step]:
@@ -259,7 +273,7 @@ def _faults(error: ValidationError) -> Iterator[str]:
 
 # pydantic puts the chosen member of a union into the path
 _TAGS = {
-    "vllm", "endpoint", "fake", "magpie", "magpie_turns", "codeclm", "wildfeedback",
+    "vllm", "endpoint", "fake", "magpie", "magpie_turns", "codeclm", "wildfeedback", "isheep", "sft", "dpo",
     "independent", "negatively_correlated", "verbalized", "regenerated", "dpp",
     "pointwise", "aspects", "pairwise", "reward", "reward_difference", "bleu", "ensemble",
     "best_worst", "best_random", "all_pairs", "by_policy", "length_matched",

@@ -57,13 +57,13 @@ class Line:
             "step": {"class": type(step).__name__, **step.model_dump(mode="json")},
             "code": code_of(type(step)),
             "prompts": {name: digest(prompt(name)) for name in step.prompts},
-            "engines": [self.recipe.engines[engine].identity() for engine in engines_of(step)],
+            "engines": [self.fleet.spec(engine).identity() for engine in engines_of(step)],
             "seed": self.recipe.seed,
             "input": content(table),
             "shard_rows": self.recipe.shard_rows,
         }
         self.fleet.release(keep=self._engines_from(step).__contains__)
-        stage = self._open(name, made_from)
+        stage = self.open(name, made_from)
         work = Work(name, step, conform(step.consumes, table), stage, self.recipe.shard_rows, self.fleet, self.console)
         if (manifest := stage.manifest()) is None:
             manifest, reuse = _spread.with_options(name=name)(work, made_from)
@@ -76,7 +76,7 @@ class Line:
     def sieve(self, name: str, kind: type[Row], table: pl.DataFrame, made_from: dict, rule: Sieve) -> pl.DataFrame:
         """Run a function of a whole table that asks no model: what it keeps goes on, what it drops is written with a reason."""
         made_from = {"format": FORMAT, **made_from, "input": content(table)}
-        stage = self._open(name, made_from)
+        stage = self.open(name, made_from)
         if (manifest := stage.manifest()) is None:
             kept, dropped = rule(table)
             stage.commit(0, kind, [*rows(kind, kept), *rows(Drop, dropped)], (Drop,))
@@ -95,12 +95,19 @@ class Line:
         self.finished.append((stage, manifest))
         return stage.read(kind, kind, 1)
 
-    def _open(self, name: str, made_from: dict) -> StageFolder:
+    def open(self, name: str, made_from: dict) -> StageFolder:
+        """The folder of the next stage."""
         self._number += 1
         return self.folder.stage(self._number, name, digest(made_from))
 
     def _engines_from(self, step: Step) -> set[str]:
-        """Engines that this step or a later one names: the others may end. A step that runs in rounds is known by equality."""
+        """Engines that this step or a later one names: the others may end. A step that runs in rounds is known by equality.
+
+        A step on an engine that the recipe does not know, a model trained on the way, keeps that one alone: beside the
+        others there may be no room for it.
+        """
+        if not self.recipe.engines.keys() >= set(engines_of(step)):
+            return set(engines_of(step))
         steps = list(self.recipe.steps())
         return {engine for later in steps[steps.index(step) if step in steps else 0 :] for engine in engines_of(later)}
 
@@ -221,8 +228,8 @@ def content(table: pl.DataFrame) -> str:
 
 
 @cache
-def code_of(step: type[Step]) -> str:
-    """A digest of the step's file, and of those of its room that it imports, without comments and docstrings.
+def code_of(step: type) -> str:
+    """A digest of a step's file, and of those of its room that it imports, without comments and docstrings.
 
     Code that changed makes another stage. The schemas are left out: what they change shows in the rows, or in `FORMAT`.
     """
