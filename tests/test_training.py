@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import timeit
 
 import polars as pl
 import pytest
@@ -189,15 +190,15 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path):
 
 def test_an_errand_says_how_it_ended(ray_here):
     with Fleet({}, None) as fleet:
-        assert fleet.errand(divmod, 7, 2, cpus=0.1, gpus=0.0) == (3, 1)
-        with pytest.raises(ZeroDivisionError):
-            fleet.errand(divmod, 7, 0, cpus=0.1, gpus=0.0)
+        assert fleet.errand(json.loads, "[3, 1]", cpus=0.1, gpus=0.0) == [3, 1]
+        with pytest.raises(json.JSONDecodeError):
+            fleet.errand(json.loads, "[3, 1", cpus=0.1, gpus=0.0)
         with pytest.raises(Crashed):
-            fleet.errand(os._exit, 1, cpus=0.1, gpus=0.0)
+            fleet.errand(timeit.timeit, "import os; os._exit(1)", cpus=0.1, gpus=0.0)
         with pytest.raises(
             ClusterError, match=r"no machine of the cluster has 0.1 CPUs and 64 GPUs; there is 4 CPUs and 0 GPUs"
         ):
-            fleet.errand(divmod, 7, 2, cpus=0.1, gpus=64.0)
+            fleet.errand(json.loads, "1", cpus=0.1, gpus=64.0)
 
 
 @pytest.mark.parametrize(
