@@ -42,6 +42,8 @@ def build(recipe: Recipe, runs: Path = Path("runs")) -> Path:
     with RunFolder(runs / recipe.name) as folder, Fleet(recipe.engines, recipe.cluster) as fleet:
         folder.claim(recipe.model_dump(mode="json"))
         line = Line(recipe, folder, fleet, console)
+        if recipe.train is not None:
+            trainable(recipe.train.engine, recipe.engines[recipe.train.engine])  # before anything is generated for it
 
         made = generated(line)
         prompts = line.sieve(

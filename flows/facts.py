@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ..filters.pairwise import order_report
 from ..schemas.errors import PlainError
 from ..schemas.manifest import RunManifest, StageManifest
 from ..schemas.tables import Drop, Score, frame, schema
+from .training.spec import Trained
 
 HELD = 200_000  # rows of an export that are looked at for histograms and samples
 
@@ -34,6 +36,8 @@ class Facts:
     exports: dict[str, pl.DataFrame]
     scores: pl.DataFrame
     drops: pl.DataFrame
+    trainings: dict[str, Trained] = field(default_factory=dict)  # by stage
+    loop: dict | None = None  # what I-SHEEP's iterations.json holds
 
     @property
     def pairs(self) -> int:
@@ -86,7 +90,13 @@ def read(folder: Path) -> Facts:
     exports = {name: _head([folder / "dataset" / part.file for part in parts]) for name, parts in run.exports.items()}
     parts = {path: sorted(path.rglob("part-*.parquet")) for path in paths}
     files = [file for each in parts.values() for file in each]
-    return Facts(folder, run, yaml.safe_load(text), text, stages, exports, every(Score, files), every(Drop, files))
+    trainings = {
+        stage.stage: Trained.read(path) for stage, path in zip(stages, paths, strict=True) if (path / "training.json").is_file()
+    }
+    loop = folder / "iterations.json"
+    told = json.loads(loop.read_text(encoding="utf-8")) if loop.is_file() else None
+    scores, drops = every(Score, files), every(Drop, files)
+    return Facts(folder, run, yaml.safe_load(text), text, stages, exports, scores, drops, trainings, told)
 
 
 def lengths(table: pl.DataFrame, column: str) -> np.ndarray:

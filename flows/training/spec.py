@@ -6,6 +6,7 @@ with a cosine and 20 steps of warm-up, 2 epochs, 16 rows to a step, 10% held out
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -105,6 +106,11 @@ class Trained:
     seconds: float  # of this run of it
     losses: list[tuple[int, float]] = field(default_factory=list)  # step, mean loss of its rows
     held_out_losses: list[tuple[int, float]] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, stage: Path) -> Trained:
+        """What a finished training wrote down in its stage's folder."""
+        return cls(**json.loads((stage / "training.json").read_text(encoding="utf-8")))
 
     @property
     def best_held_out(self) -> float | None:

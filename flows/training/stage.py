@@ -110,12 +110,7 @@ def trained(line: Line, name: str, tuning: SFT | DPO, start: VllmSpec, rows: pl.
     else:
         line.reused[name] = "all"
     line.finished.append((stage, manifest))
-    return Model((stage.path / called).resolve(), read(stage.path))
-
-
-def read(stage: Path) -> Trained:
-    """What a finished training said of itself."""
-    return Trained(**json.loads((stage / "training.json").read_text(encoding="utf-8")))
+    return Model((stage.path / called).resolve(), Trained.read(stage.path))
 
 
 @task(cache_policy=NO_CACHE)
