@@ -100,5 +100,5 @@ def kept(
     unmarked = [rule("unmarked", pl.col(name).is_null()) for name in criteria]
     low = [rule(f"low_{name}", pl.col(name) <= above) for name in criteria]
     good, bad = partition(told, *unmarked, *low)
-    marks = [pl.format(f"{name} {{}}", pl.col(name).fill_null(float("nan"))) for name in criteria]
-    return good.drop(criteria), bad.with_columns(detail=pl.concat_str(marks, separator=", ")).drop(criteria)
+    said = [pl.format(f"{name} {{}}", pl.col(name).fill_null(float("nan"))) for name in criteria]
+    return good.drop(criteria), bad.with_columns(detail=pl.concat_str(said, separator=", ")).drop(criteria)

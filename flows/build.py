@@ -149,7 +149,8 @@ def publish(
         "magpie": lambda: magpie_set(line, prompts, answers, scores, wanted.magpie_set()),
         "d2o": lambda: export_more.d2o(prompts, answers, below(scores, wanted.bad), policy=policy, k=wanted.self_samples),
     }
-    parts, skipped = {}, {}
+    parts: dict[str, list[Part]] = {}
+    skipped: dict[str, export.Skipped] = {}
     for name in wanted.configs:
         table, skipped[name] = made[name]()
         parts[name] = line.folder.publish(name, table, ROWS_PER_FILE)

@@ -84,8 +84,13 @@ def written(method: ISheep, line: Line, writer: Writer, wanted: int) -> tuple[Da
     ruled = line.sieve(f"rules-{number}", Chat, said, {"rules": list(method.answer_rules)}, pass_rules)
     marks, chosen = _assessed(method, line, writer, ruled)
     data = _data(method, prompts, answers, marks, chosen)
-    means = {name: marks.filter(pl.col("name") == name)["value"].mean() for name in ("quality", "following")}
-    return data, Counts(prompts.height, answers.height, ruled.height, chosen.height, **means)
+    quality, following = (_mean(marks, name) for name in ("quality", "following"))
+    return data, Counts(prompts.height, answers.height, ruled.height, chosen.height, quality, following)
+
+
+def _mean(marks: pl.DataFrame, name: str) -> float | None:
+    values = marks.filter((pl.col("name") == name) & pl.col("value").is_finite())["value"].to_list()
+    return sum(values) / len(values) if values else None
 
 
 def _instructions(method: ISheep, line: Line, writer: Writer, wanted: int) -> pl.DataFrame:

@@ -5,6 +5,7 @@ No script and nothing from elsewhere, so it opens from a disk, a bucket or a mai
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
@@ -104,7 +105,9 @@ def _loop(loop: dict) -> str:
     shown = []
     for name, caption in (("exam", "Exam"), ("kept_share", "Share kept"), ("quality", "Marks"), ("loss", "Loss")):
         beside = {"quality": "following", "loss": "loss_held_out"}.get(name)
-        series = {n: [(one["iteration"], one[n]) for one in told if one.get(n) is not None] for n in (name, beside) if n}
+        series: dict[str, Sequence[tuple[float, float]]] = {
+            n: [(one["iteration"], one[n]) for one in told if one.get(n) is not None] for n in (name, beside) if n
+        }
         bands = [(one["iteration"], one["exam_low"], one["exam_high"]) for one in told if one.get("exam") is not None]
         if any(series.values()):
             plot = plots.lines(series, "iteration", name.replace("_", " "), bands if name == "exam" else ())

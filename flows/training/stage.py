@@ -21,7 +21,7 @@ import polars as pl
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from ...schemas.digest import digest, seed_of
+from ...schemas.digest import Plain, digest, seed_of
 from ...schemas.manifest import FORMAT, Part, StageManifest
 from ..cluster import Crashed, Fleet
 from ..durable import write, write_parquet
@@ -65,7 +65,7 @@ def trained(line: Line, name: str, tuning: SFT | DPO, start: VllmSpec, rows: pl.
         TrainingError: if the training cannot go on; nothing that was there before is touched.
     """
     table = rows.select(COLUMNS[tuning.method])
-    made_from = {
+    made_from: dict[str, Plain] = {
         "format": FORMAT,
         "tuning": tuning.model_dump(mode="json", exclude={"engine", "cpus", "gpus", "checkpoint_steps"}),
         "code": code_of(SFT),

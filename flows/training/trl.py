@@ -14,7 +14,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 import torch
@@ -35,7 +35,7 @@ from transformers import (
 
 from ...schemas.template import TemplateError
 from ..durable import disk_errors, sync_folder, write
-from ..engines.tokens import Chatter
+from ..engines.tokens import Chatter, Tokenizer
 from .spec import DPO, Job, Trained, TrainingError
 
 MARKER = "committed"  # the file that makes a checkpoint count
@@ -73,7 +73,7 @@ def tune(job: Job) -> Trained:
             raise
         raise TrainingError(f"out of memory with at_once={job.tuning.at_once}: {_first_line(error)}. {LESS_MEMORY}") from error
     done = trainer.state
-    _save(trainer.model, tokenizer, _stored_dtype(job), job.out)
+    _save(cast("PreTrainedModel | PeftModel", trainer.model), tokenizer, _stored_dtype(job), job.out)
     return Trained(
         rows=len(rows) - held,
         held_out=held,
@@ -82,8 +82,8 @@ def tune(job: Job) -> Trained:
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
         resumed_at=int(start.name.rpartition("-")[2]) if start else 0,
         seconds=round(time.monotonic() - began, 1),
-        losses=[(line["step"], line["loss"]) for line in done.log_history if "loss" in line],
-        held_out_losses=[(line["step"], line["eval_loss"]) for line in done.log_history if "eval_loss" in line],
+        losses=[(int(line["step"]), line["loss"]) for line in done.log_history if "loss" in line],
+        held_out_losses=[(int(line["step"]), line["eval_loss"]) for line in done.log_history if "eval_loss" in line],
     )
 
 
@@ -93,7 +93,7 @@ def _tokenizer(job: Job) -> PreTrainedTokenizerBase:
     if job.template is not None:
         tokenizer.chat_template = Path(job.template).read_text(encoding="utf-8")
     try:
-        chatter = Chatter(tokenizer, job.model)
+        chatter = Chatter(cast(Tokenizer, tokenizer), job.model)
         ending = [token for token in chatter.special if token in chatter.pieces.end_of_turn]
     except TemplateError as error:
         raise TrainingError(f"{error}") from error
@@ -236,7 +236,7 @@ def _save(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase
     known = ends if isinstance(ends, list) else [] if ends is None else [ends]
     merged.generation_config.eos_token_id = list(dict.fromkeys([tokenizer.eos_token_id, *known]))
     with disk_errors(aside):
-        merged.to(dtype).save_pretrained(aside)
+        merged.to(dtype).save_pretrained(aside)  # type: ignore[arg-type]  # its stub hides torch's own signature
         tokenizer.save_pretrained(aside)
     make_durable(aside)
     with disk_errors(out):
