@@ -79,6 +79,8 @@ def judged(
     table = frame(Answer, answers)
     conversations = ended(chats, answers)
     found = {"pointwise": frame(Score, asyncio.run(every(Pointwise(), conversations, llm)))}
+    first = Pointwise(answers_first=True, max_tokens=160)
+    found["pointwise, answers first"] = frame(Score, asyncio.run(every(first, conversations, llm)))
     aspects = frame(Score, asyncio.run(every(Aspects(), conversations, llm)))
     found["aspects (mean of 4)"] = aspects.filter(pl.col("name") == "aspects")
     met = matches(frame(Chat, chats), table)
@@ -86,15 +88,22 @@ def judged(
     one_order = told.filter(pl.col("name") == "pairwise_as_a").with_columns(name=pl.lit("pairwise"))
     found["pairwise, one order"] = win_rates(met, one_order)
     found["pairwise, both orders"] = win_rates(met, told)
+    after = Pairwise(answers_first=True, max_tokens=160)
+    found["pairwise, both orders, answers first"] = win_rates(
+        met, frame(Score, asyncio.run(every(after, rows(Match, met), llm)))
+    )
     freed, weight = length_controlled(met, told)
     found["pairwise, length controlled"] = win_rates(met, freed)
     print(f"  pairwise: {order_report(told)}; weight of length {weight:+.3f}")
     rng = Random(5)
     references = {chat.id: [right_reply(task, rng)] for chat, task in zip(chats, tasks, strict=True)}
     found["BLEU, 1 reference"] = bleu_scores(table, references, copy=1.0, min_tokens=1)
+    greedy = asyncio.run(every(Independent(k=1, temperature=0.0, max_tokens=160), chats, llm))
+    own = {row.prompt: [row.text] for row in greedy if isinstance(row, Answer)}
+    found["BLEU, the judge's own greedy answer"] = bleu_scores(table, own, copy=1.0, min_tokens=1)
     if reward is not None:
         found["reward model"] = frame(Score, asyncio.run(every(RewardModel(), conversations, reward)))
-    voices = [found[name] for name in ("pointwise", "aspects (mean of 4)", "pairwise, both orders")]
+    voices = [found[name] for name in ("pointwise, answers first", "pairwise, both orders, answers first")]
     for scale in ("z", "cdf"):
         together = ensemble(table, pl.concat([*voices, *([found["reward model"]] if reward else [])]), scale)
         found[f"ensemble, {scale}"] = together.filter(pl.col("name") == "ensemble")

@@ -71,17 +71,17 @@ def prompts_of(tree: dict, runs: Path) -> list[dict]:
     import polars as pl
     from transformers import AutoTokenizer
 
+    from rookery.flows.build import seeds
     from rookery.flows.engines.tokens import Chatter
+    from rookery.flows.recipe import parse
     from rookery.schemas.digest import seed_of
-    from rookery.schemas.tables import Chat, rows
+    from rookery.schemas.tables import Chat, Seed, rows
 
     chatter = Chatter(AutoTokenizer.from_pretrained(MODEL), "chat")
     stop, _ = chatter.user_stops()
     pre_query = chatter.cut().pre_query
-    chats = rows(Chat, pl.read_parquet(runs / "bench/stages/01-generate-*/part-*.parquet"))
-    opened = [
-        {"text": pre_query, "seed": chat.sampling.seed, "temperature": 1.0, "max_tokens": 128, "stop": stop} for chat in chats
-    ]
+    started = rows(Seed, seeds(parse(json.loads(json.dumps(tree)))))  # every row, those that the stage dropped as well
+    opened = [{"text": pre_query, "seed": row.seed, "temperature": 1.0, "max_tokens": 128, "stop": stop} for row in started]
     kept = rows(Chat, pl.read_parquet(runs / "bench/stages/02-clean-*/part-*.parquet"))
     asked = [
         {

@@ -99,7 +99,7 @@ def read_labels(text: str, turns: Sequence[Turn], places: range) -> list[Signal]
     speaking = [place for place in user_turns(turns) if place in places]
     if not objects or not speaking:
         return None
-    named = [found["turn"] - 1 if isinstance(found.get("turn"), int) else -1 for found in objects]
+    named = [turn - 1 if isinstance(turn := found.get("turn"), int) else -1 for found in objects]
     if len(objects) == len(speaking) and sorted(named) != list(range(len(speaking))):
         named = list(range(len(speaking)))
     by_turn = dict(reversed(list(zip(named, objects, strict=True))))  # of two that name one turn, the first counts

@@ -25,7 +25,8 @@ class Likelihood:
 
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
-        self._model = AutoModelForCausalLM.from_pretrained(model, revision=revision).to(self._device).eval()
+        self._model = AutoModelForCausalLM.from_pretrained(model, revision=revision).eval()
+        self._model.to(self._device)
         self._max_tokens, self._batch = max_tokens, batch
 
     def nats(self, instructions: Sequence[str], answers: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

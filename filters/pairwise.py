@@ -155,4 +155,4 @@ def _verdicts(met: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
 
 
 def _share(yes: pl.Series) -> float:
-    return yes.fill_null(False).sum() / yes.len() if yes.len() else float("nan")
+    return int(yes.fill_null(False).sum()) / yes.len() if yes.len() else float("nan")

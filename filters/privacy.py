@@ -1,64 +1,94 @@
-"""Personal data by pattern: addresses, numbers and keys that a text should not carry into a data set.
+"""Personal data that a text should not carry into a data set: found by its form, replaced by its kind, or a rule's reason.
 
-Patterns find what has a form (e-mail, IP, payment card, IBAN, US social security number, phone, access key); names and
-street addresses have none and need a model: `analysed` asks Microsoft's presidio, if it is installed. Documentation
-addresses (example.com, 192.0.2.x, 127.0.0.1) are let be; payment cards must pass Luhn's check.
+What has a form is found by Presidio's recognisers (e-mail, phone, payment card with Luhn's check, IBAN with its checksum, IP,
+crypto wallet, US social security number) and by a pattern of ours for access keys. Names of people and places have none:
+WildFeedback's card (arXiv:2408.15549) names Presidio and spaCy for those, and `analysed` asks both where spaCy's model is at hand.
+
+Departures: recognisers are asked directly, which leaves out Presidio's engine and its own download of a language model. E-mail
+addresses go by Presidio's pattern without its check of the top-level domain, because that check fetches a list from the web.
+What identifies nobody is let be: addresses of example.com and the like, and IP addresses that are not public.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING
 
 import polars as pl
 
+from ..schemas.tables import Chat, Turn
 from .rules import rule
 
-PATTERNS = {
-    "email": r"(?i)\b[a-z0-9._%+-]+@(?:[a-z0-9-]+\.)+[a-z]{2,}\b",
-    "ip": r"\b(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)\b",
-    "card": r"\b(?:\d[ -]?){12,18}\d\b",
-    "iban": r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b",
-    "ssn": r"\b\d{3}-\d{2}-\d{4}\b",
-    "phone": r"(?:\+\d{1,3}[ .-]?)(?:\(\d{1,4}\)[ .-]?)?\d{2,4}(?:[ .-]?\d{2,4}){2,4}\b|\(\d{3}\) ?\d{3}-\d{4}\b",
-    "key": r"\b(?:sk-[A-Za-z0-9_-]{20,}|AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36}|hf_[A-Za-z0-9]{30,}|xox[abp]-[A-Za-z0-9-]{10,})",
-}
-PLACEHOLDER = re.compile(
-    r"(?i)@(?:[a-z0-9-]+\.)*example\.(?:com|org|net)$|@(?:your|my)?(?:domain|company|email)\.com$"
-    r"|^(?:127\.|0\.0\.0\.0|10\.|192\.168\.|192\.0\.2\.|198\.51\.100\.|203\.0\.113\.|255\.)"
+if TYPE_CHECKING:
+    from presidio_analyzer import PatternRecognizer, RecognizerResult
+    from presidio_analyzer.predefined_recognizers import PhoneRecognizer
+
+    Recognizer = PatternRecognizer | PhoneRecognizer
+
+KINDS = (
+    "EMAIL_ADDRESS", "PHONE_NUMBER", "CREDIT_CARD", "IBAN_CODE", "IP_ADDRESS", "CRYPTO", "US_SSN", "ACCESS_KEY",
+)  # fmt: skip
+LEAST_SCORE = 0.4  # Presidio's own "very weak" patterns, such as nine digits for a social security number, stay below
+REGIONS = ("US", "GB", "DE", "FR", "IN", "BR")  # whose phone numbers are known without a country code
+KEY = r"\b(?:sk-[A-Za-z0-9_-]{20,}|AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36}|hf_[A-Za-z0-9]{30,}|xox[abp]-[A-Za-z0-9-]{10,})"
+PLACEHOLDER = re.compile(r"(?i)@(?:[\w-]+\.)*(?:example\.(?:com|org|net)|(?:your|my)(?:domain|company|email)\.com)$")
+# What every finding holds: a text without any of it need not be looked at by Python. Four digits are close to one another in all
+# but wallets, IPv6 addresses, some IBANs and some keys.
+SUSPECT = (
+    r"(?i)@|\d(?:\D{0,5}\d){3}|\b(?:bc1|[13])[a-z0-9]{25}|:[0-9a-f]{0,4}:|\b[a-z]{2}\d{2}[ -]?[a-z0-9]{4}"
+    r"|\bsk-|\bakia|\bgh[pousr]_|\bhf_|\bxox[abp]-"
 )
-_COMPILED = {kind: re.compile(pattern) for kind, pattern in PATTERNS.items()}
 
 
-def found(text: str, kinds: Sequence[str] = tuple(PATTERNS)) -> list[tuple[str, int, int]]:
-    """(kind, start, end) of each piece of personal data, in order; where two overlap, the first named kind."""
-    taken: list[tuple[str, int, int]] = []
-    for kind in kinds:
-        for hit in _hits(kind, text):
-            if all(hit.end() <= start or end <= hit.start() for _, start, end in taken):
-                taken.append((kind, hit.start(), hit.end()))
-    return sorted(taken, key=lambda one: one[1])
+def found(text: str, kinds: Sequence[str] = KINDS) -> list[tuple[str, int, int]]:
+    """(kind, start, end) of each piece of personal data, in order. Where two overlap the surer one counts, then the longer.
+
+    Raises:
+        ValueError: for a kind that is none of `KINDS`.
+        ModuleNotFoundError: without Presidio.
+    """
+    _check(kinds)
+    hits = [(-hit.score, hit.start, hit.end, kind) for kind in kinds for hit in _hits(kind, text)]
+    chosen: list[tuple[str, int, int]] = []
+    for _, start, end, kind in sorted(hits, key=lambda hit: (hit[0], hit[1] - hit[2], hit[1], hit[3])):
+        if all(end <= other[1] or start >= other[2] for other in chosen):
+            chosen.append((kind, start, end))
+    # Only now, or a netmask that is let be as an address would be taken for a phone number.
+    kept = [one for one in chosen if not _identifies_nobody(one[0], text[one[1] : one[2]])]
+    return sorted(kept, key=lambda one: one[1])
 
 
-def masked(text: str, kinds: Sequence[str] = tuple(PATTERNS)) -> str:
-    """The text with each piece replaced by its kind, as `<EMAIL>`."""
-    for kind, start, end in reversed(found(text, kinds)):
-        text = f"{text[:start]}<{kind.upper()}>{text[end:]}"
-    return text
+def masked(text: str, kinds: Sequence[str] = KINDS) -> str:
+    """The text with each piece replaced by its kind, as `<EMAIL_ADDRESS>`."""
+    return _without(text, found(text, kinds))
 
 
-def personal(text: pl.Expr, *, kinds: Sequence[str] = tuple(PATTERNS)) -> pl.Expr:
-    """The rule: a text that holds personal data. Patterns first in Rust, checks in Python for the few that match."""
-    strange = [kind for kind in kinds if kind not in PATTERNS]
-    if strange:
-        raise ValueError(f"kinds={list(kinds)}: expected some of {', '.join(PATTERNS)}")
-    suspect = pl.any_horizontal(*(text.str.contains(PATTERNS[kind]) for kind in kinds))
-    checked = pl.when(suspect).then(text).map_elements(lambda one: bool(found(one, kinds)), return_dtype=pl.Boolean)
-    return rule("personal_data", pl.when(text.is_null()).then(None).otherwise(checked.fill_null(False)))
+def scrubbed(chat: Chat) -> tuple[Chat, Counter[str]]:
+    """The chat with personal data replaced, and how often which kind was found."""
+    counts: Counter[str] = Counter()
+    turns = []
+    for turn in chat.turns:
+        pieces = found(turn.content)
+        counts.update(kind for kind, _, _ in pieces)
+        turns.append(Turn(turn.role, _without(turn.content, pieces)))
+    return (replace(chat, turns=turns) if counts else chat), counts
+
+
+def personal(text: pl.Expr, *, kinds: Sequence[str] = KINDS) -> pl.Expr:
+    """The rule: a text that holds personal data. A pattern first in Rust, `found` in Python for the few that match."""
+    _check(kinds)
+    suspect = pl.when(text.str.contains(SUSPECT)).then(text)
+    seen = suspect.map_elements(lambda one: bool(found(one, kinds)), return_dtype=pl.Boolean)
+    return rule("personal_data", pl.when(text.is_null()).then(None).otherwise(seen.fill_null(False)))
 
 
 def analysed(texts: pl.Series, *, language: str = "en", least_score: float = 0.5) -> pl.Series:
-    """Kinds of personal data in each text by presidio, names and places among them (`pip install presidio-analyzer`)."""
+    """Kinds of personal data in each text by Presidio's engine, names and places among them. Downloads spaCy's model."""
     from presidio_analyzer import AnalyzerEngine
 
     engine = AnalyzerEngine()
@@ -69,17 +99,38 @@ def analysed(texts: pl.Series, *, language: str = "en", least_score: float = 0.5
     return pl.Series("personal_data", kinds, dtype=pl.List(pl.String))
 
 
-def _hits(kind: str, text: str) -> Iterator[re.Match[str]]:
-    for hit in _COMPILED[kind].finditer(text):
-        if PLACEHOLDER.search(hit[0]) and kind in ("email", "ip"):
-            continue
-        if kind == "card" and not luhn(hit[0]):
-            continue
-        yield hit
+def _check(kinds: Sequence[str]) -> None:
+    if strange := [kind for kind in kinds if kind not in KINDS]:
+        raise ValueError(f"kinds: {', '.join(strange)}; expected some of {', '.join(KINDS)}")
 
 
-def luhn(number: str) -> bool:
-    """The check of payment card numbers."""
-    digits = [int(character) for character in reversed(number) if character.isdigit()]
-    doubled = (sum(divmod(2 * digit, 10)) for digit in digits[1::2])
-    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
+def _without(text: str, pieces: Sequence[tuple[str, int, int]]) -> str:
+    for kind, start, end in reversed(pieces):
+        text = f"{text[:start]}<{kind}>{text[end:]}"
+    return text
+
+
+def _hits(kind: str, text: str) -> list[RecognizerResult]:
+    hits = _recognizers()[kind].analyze(text, [kind])
+    return [hit for hit in hits if hit.score >= LEAST_SCORE]
+
+
+def _identifies_nobody(kind: str, piece: str) -> bool:
+    if kind == "EMAIL_ADDRESS":
+        return PLACEHOLDER.search(piece) is not None
+    return kind == "IP_ADDRESS" and not ipaddress.ip_interface(piece).is_global
+
+
+@cache
+def _recognizers() -> dict[str, Recognizer]:
+    try:  # imported here: Presidio pulls in spaCy, which takes seconds
+        from presidio_analyzer import Pattern, PatternRecognizer
+        from presidio_analyzer import predefined_recognizers as known
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("finding personal data needs Presidio: pip install 'rookery[privacy]'") from error
+
+    email = PatternRecognizer("EMAIL_ADDRESS", name="email", patterns=known.EmailRecognizer.PATTERNS)
+    key = PatternRecognizer("ACCESS_KEY", name="key", patterns=[Pattern("key", KEY, 0.9)], global_regex_flags=0)
+    phone, card, iban = known.PhoneRecognizer(supported_regions=REGIONS), known.CreditCardRecognizer(), known.IbanRecognizer()
+    asked = (email, phone, card, iban, known.IpRecognizer(), known.CryptoRecognizer(), known.UsSsnRecognizer(), key)
+    return dict(zip(KINDS, asked, strict=True))

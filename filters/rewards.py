@@ -23,20 +23,6 @@ from ..schemas.tables import Chat, Note, Row, Score, Turn
 NEXT_QUERY = "\n# Query"  # where the base model goes on with an exchange of its own
 
 
-class InstructReward(Step):
-    """The reward of an answer. Reads conversations that end in an answer, under the answer's id."""
-
-    method: Literal["instruct_reward"] = "instruct_reward"
-    engine: str = Field("reward", description="which engine rewards; a vLLM engine with `runner: pooling`")
-
-    consumes: ClassVar = Chat
-    produces: ClassVar = (Score,)
-
-    async def __call__(self, row: Chat, llm: LLM) -> Sequence[Row]:
-        """Score `instruct_reward`."""
-        return [_scored(row, "instruct_reward", llm, await llm.score(row.turns))]
-
-
 class RewardDifference(Step):
     """The reward of an answer, that of the base model's answer, and their difference."""
 
@@ -51,7 +37,7 @@ class RewardDifference(Step):
     prompts: ClassVar = ("magpie/base",)
 
     async def __call__(self, row: Chat, rewarder: LLM, base: LLM) -> Sequence[Row]:
-        """Scores `instruct_reward`, `base_reward`, `reward_difference`; note `base_output`."""
+        """Scores `reward`, `base_reward`, `reward_difference`; note `base_output`."""
         *asked, _ = row.turns
         shown = fill(prompt("magpie/base"), instruction=asked[-1].content)
         decoding = Decoding(temperature=0.0, max_tokens=self.max_tokens, stop=(NEXT_QUERY,))
@@ -60,7 +46,7 @@ class RewardDifference(Step):
             before = Reward(float("nan"), "error", f"no answer of the base model: {said.error or 'it said nothing'}")
         else:
             before = await rewarder.score([*asked, Turn("assistant", said.text.strip())])
-        ours, theirs = _scored(row, "instruct_reward", rewarder, reward), _scored(row, "base_reward", rewarder, before)
+        ours, theirs = _scored(row, "reward", rewarder, reward), _scored(row, "base_reward", rewarder, before)
         if ours.value is None or theirs.value is None:
             why = ours.reason if ours.value is None else theirs.reason
             difference = Score(row.id, "reward_difference", None, None, rewarder.model, why)

@@ -16,7 +16,7 @@ from pydantic import Field
 from ..schemas.llm import LLM
 from ..schemas.step import Step
 from ..schemas.tables import Chat, Note, Row, Score
-from .tagging import Tagger, shape_of, unscored
+from .tagging import Shape, Tagger, unscored
 
 DIFFICULTIES = ("very easy", "easy", "medium", "hard", "very hard")
 QUALITIES = ("very poor", "poor", "average", "good", "excellent")
@@ -33,15 +33,15 @@ class Difficulty(Tagger):
 
     produces: ClassVar = (Score, Note)
     prompts: ClassVar = ("magpie/difficulty",)
-    shape: ClassVar = shape_of(("intent", "knowledge"), {"difficulty": DIFFICULTIES})
+    shape: ClassVar = Shape(("intent", "knowledge"), {"difficulty": DIFFICULTIES})
 
     async def __call__(self, row: Chat, llm: LLM) -> Sequence[Row]:
         """Score `difficulty` from 1 to 5; notes `intent` and `knowledge`."""
         fields, why = await self.ask(row, llm)
         if fields is None:
             return [unscored(row, "difficulty", llm.model, why)]
-        label = fields["difficulty"]
-        notes = [Note(row.id, kind, 0, fields[kind]) for kind in ("intent", "knowledge")]
+        label = fields.labels["difficulty"]
+        notes = [Note(row.id, kind, 0, fields.texts[kind]) for kind in ("intent", "knowledge")]
         return [Score(row.id, "difficulty", float(1 + DIFFICULTIES.index(label)), label, llm.model, None), *notes]
 
 
@@ -52,15 +52,15 @@ class Quality(Tagger):
 
     produces: ClassVar = (Score, Note)
     prompts: ClassVar = ("magpie/quality",)
-    shape: ClassVar = shape_of(("explanation",), {"input_quality": QUALITIES})
+    shape: ClassVar = Shape(("explanation",), {"input_quality": QUALITIES})
 
     async def __call__(self, row: Chat, llm: LLM) -> Sequence[Row]:
         """Score `input_quality` from 1 to 5; note `quality_explanation`."""
         fields, why = await self.ask(row, llm)
         if fields is None:
             return [unscored(row, "input_quality", llm.model, why)]
-        label = fields["input_quality"]
-        note = Note(row.id, "quality_explanation", 0, fields["explanation"])
+        label = fields.labels["input_quality"]
+        note = Note(row.id, "quality_explanation", 0, fields.texts["explanation"])
         return [Score(row.id, "input_quality", float(1 + QUALITIES.index(label)), label, llm.model, None), note]
 
 
@@ -71,7 +71,7 @@ class Category(Tagger):
 
     produces: ClassVar = (Score, Note)
     prompts: ClassVar = ("magpie/category",)
-    shape: ClassVar = shape_of((), {"primary_tag": CATEGORIES}, ("other_tags",))
+    shape: ClassVar = Shape((), {"primary_tag": CATEGORIES}, ("other_tags",))
 
     async def __call__(self, row: Chat, llm: LLM) -> Sequence[Row]:
         """Label `task_category`; notes `other_task_category`, known tags only."""
@@ -79,10 +79,10 @@ class Category(Tagger):
         if fields is None:
             return [unscored(row, "task_category", llm.model, why)]
         known = {tag.lower(): tag for tag in CATEGORIES} | {"other": "Others"}
-        others = dict.fromkeys(known[tag.lower()] for tag in fields["other_tags"] if tag.lower() in known)
-        others.pop(fields["primary_tag"], None)
+        others = dict.fromkeys(known[tag.lower()] for tag in fields.lists["other_tags"] if tag.lower() in known)
+        others.pop(fields.labels["primary_tag"], None)
         notes = [Note(row.id, "other_task_category", i, tag) for i, tag in enumerate(others)]
-        return [Score(row.id, "task_category", None, fields["primary_tag"], llm.model, None), *notes]
+        return [Score(row.id, "task_category", None, fields.labels["primary_tag"], llm.model, None), *notes]
 
 
 Tag = Literal["difficulty", "input_quality", "task_category"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from pydantic import Field
@@ -20,7 +21,31 @@ from ..schemas.step import Step
 from ..schemas.tables import Chat, Score, Turn
 
 SECOND_TRY = 0.3  # temperature
-Fields = dict[str, str | list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The flat object that a reply must be, in the order in which a model should write it: texts, then choices, then lists."""
+
+    texts: Sequence[str] = ()
+    choices: Mapping[str, Sequence[str]] = field(default_factory=dict)  # name -> what may stand there
+    lists: Sequence[str] = ()
+
+    def schema(self) -> JSONSchema:
+        """For engines that can hold a reply to it."""
+        properties: dict[str, object] = {name: {"type": "string"} for name in self.texts}
+        properties |= {name: {"type": "string", "enum": list(allowed)} for name, allowed in self.choices.items()}
+        properties |= {name: {"type": "array", "items": {"type": "string"}} for name in self.lists}
+        return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What a reply said, by name."""
+
+    texts: dict[str, str]
+    labels: dict[str, str]  # each one of those allowed, in the shape's own spelling
+    lists: dict[str, list[str]]
 
 
 class Tagger(Step):
@@ -30,15 +55,15 @@ class Tagger(Step):
     max_tokens: int = Field(512, gt=0)
 
     consumes: ClassVar = Chat
-    shape: ClassVar[JSONSchema]
+    shape: ClassVar[Shape]
 
     async def ask(self, row: Chat, llm: LLM) -> tuple[Fields | None, str]:
         """The reply's fields; or None, and why."""
         question = [Turn("user", fill(prompt(self.prompts[0]), instruction=first_instruction(row.turns)))]
-        why = ""
+        schema, why = self.shape.schema(), ""
         for temperature in (0.0, SECOND_TRY):
             decoding = Decoding(temperature=temperature, max_tokens=self.max_tokens)
-            reply = await llm.chat(question, decoding, seed_of(row.id, self.prompts[0]), schema=self.shape)
+            reply = await llm.chat(question, decoding, seed_of(row.id, self.prompts[0]), schema=schema)
             fields, why = (None, reply.error) if reply.finish == "error" else read(reply.text, self.shape)
             if fields is not None:
                 return fields, ""
@@ -50,16 +75,8 @@ def first_instruction(turns: Sequence[Turn]) -> str:
     return next((turn.content for turn in turns if turn.role == "user"), "")
 
 
-def shape_of(texts: Sequence[str], choices: Mapping[str, Sequence[str]], lists: Sequence[str] = ()) -> JSONSchema:
-    """The schema of a flat object, in the order in which a model should write it: texts, then choices, then lists."""
-    properties: dict[str, object] = {name: {"type": "string"} for name in texts}
-    properties |= {name: {"type": "string", "enum": list(allowed)} for name, allowed in choices.items()}
-    properties |= {name: {"type": "array", "items": {"type": "string"}} for name in lists}
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-
-
-def read(text: str, shape: JSONSchema) -> tuple[Fields | None, str]:
-    """The fields of a reply in its shape; or None, and why. Labels come back in the shape's own spelling."""
+def read(text: str, shape: Shape) -> tuple[Fields | None, str]:
+    """The fields of a reply in its shape; or None, and why."""
     start, end = text.find("{"), text.rfind("}")
     if start < 0 or end < start:
         return None, f"no JSON object in {text[:60]!r}"
@@ -67,14 +84,13 @@ def read(text: str, shape: JSONSchema) -> tuple[Fields | None, str]:
         found = json.loads(text[start : end + 1])
     except ValueError as error:
         return None, f"not JSON: {error}"
-    fields: Fields = {}
-    for name, kind in shape["properties"].items():
+    fields = Fields({}, {}, {})
+    for name in (*shape.texts, *shape.choices, *shape.lists):
         if name not in found:
             return None, f"no {name!r} in the reply"
-        value = _value(found[name], kind)
-        if value is None:
-            return None, f"{name} is {str(found[name])[:60]!r}, expected {kind.get('enum') or kind['type']}"
-        fields[name] = value
+        expected = _put(fields, name, found[name], shape)
+        if expected:
+            return None, f"{name} is {str(found[name])[:60]!r}, expected {expected}"
     return fields, ""
 
 
@@ -83,14 +99,23 @@ def unscored(row: Chat, name: str, judge: str, why: str) -> Score:
     return Score(row.id, name, None, None, judge, why)
 
 
-def _value(value: object, kind: dict) -> str | list[str] | None:
-    if kind["type"] == "array":
-        return [str(item) for item in value] if isinstance(value, list) else None
-    if not isinstance(value, str):
-        return None
-    if "enum" not in kind:
-        return value.strip()
-    return next((allowed for allowed in kind["enum"] if _plain(allowed) == _plain(value)), None)
+def _put(fields: Fields, name: str, value: object, shape: Shape) -> str:
+    """Take a value over; where it does not fit, what was expected."""
+    if name in shape.lists:
+        if not isinstance(value, list):
+            return "array"
+        fields.lists[name] = [str(item) for item in value]
+    elif name in shape.choices:
+        allowed = shape.choices[name]
+        label = next((one for one in allowed if isinstance(value, str) and _plain(one) == _plain(value)), None)
+        if label is None:
+            return str(list(allowed))
+        fields.labels[name] = label
+    elif isinstance(value, str):
+        fields.texts[name] = value.strip()
+    else:
+        return "string"
+    return ""
 
 
 def _plain(label: str) -> str:

@@ -1,6 +1,6 @@
 """The line, from a recipe to a dataset. This file is its table of contents.
 
-generate -> clean -> tag -> choose -> answer -> judge -> pair -> publish
+generate -> clean -> tag -> choose -> answer -> judge -> pair -> publish -> train
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from ..filters import rules
 from ..filters.choose import Choose
 from ..filters.language import languages
 from ..schemas.digest import digest, seed_of
-from ..schemas.manifest import RunManifest
-from ..schemas.tables import Chat, Drop, Preference, Score, Seed, Turn, frame, rows, schema, text_of
-from . import codeclm, environment, export, export_more, wildfeedback
+from ..schemas.manifest import Part, RunManifest
+from ..schemas.tables import Chat, Drop, Preference, Score, Seed, frame, rows
+from . import codeclm, environment, export, export_more, isheep, wildfeedback
 from .answers import candidates, decisive, scored
 from .cluster import Fleet
 from .ledger import Ledger
 from .lineage import NOT_RUN
-from .made import Made
-from .methods import CodecLM, WildFeedback
+from .made import Made, as_drops
+from .magpie_set import magpie_set
+from .methods import CodecLM, ISheep, WildFeedback
 from .pilot import pilot
 from .progress import summary
 from .recipe import Clean, Recipe
@@ -34,7 +35,10 @@ from .release import Destination, release, write_report
 from .release import told as told_of
 from .stage import Line, Sieve, content
 from .store import RunFolder
+from .training.spec import EXPORT, AnyTuning
+from .training.stage import trainable, trained
 
+Exported = tuple[dict[str, list[Part]], dict[str, export.Skipped]]
 ROWS_PER_FILE = 100_000  # of an export: files of some hundred MB at usual lengths
 
 
@@ -55,8 +59,13 @@ def build(
     with RunFolder(runs / recipe.name) as folder, Fleet(recipe.engines, recipe.cluster) as fleet:
         folder.claim(recipe.model_dump(mode="json"))
         line = Line(recipe, folder, fleet, console, retry=retry)
+        if recipe.train is not None:
+            trainable(recipe.train.engine, recipe.engines[recipe.train.engine])  # before anything is generated for it
         line.ledger = Ledger(recipe.budget, pilot(line, run))
-        run(line)
+        exported = run(line)
+        if recipe.train is not None:
+            train(line, recipe.train)
+            finish(line, *exported)
         write_report(folder.path)
         summary([manifest for _, manifest in line.finished], line.reused, console, line.ledger.stopped)
         if publish is not None:
@@ -70,8 +79,8 @@ def _scheduled_for() -> datetime:
     return (flow_run.scheduled_start_time or datetime.now(UTC)).astimezone(UTC)
 
 
-def run(line: Line) -> None:
-    """The line itself."""
+def run(line: Line) -> Exported:
+    """The line itself, from prompts to a finished dataset."""
     recipe = line.recipe
     made = generated(line)
     prompts = line.sieve("clean", Chat, made.prompts, {"clean": recipe.clean.model_dump(mode="json")}, cleaned_by(recipe.clean))
@@ -87,7 +96,9 @@ def run(line: Line) -> None:
     pairs = line.sieve("pair", Preference, answers, paired_by, lambda table: recipe.pair(table, scores))
     if (most := recipe.budget.rows) is not None:
         pairs = line.sieve("budget", Preference, pairs, {"rows": most}, lambda table: first(table, most))
-    export_all(line, prompts, answers, scores, told, pairs)
+    exported = export_all(line, prompts, answers, scores, told, pairs)
+    finish(line, *exported)
+    return exported
 
 
 def generated(line: Line) -> Made:
@@ -97,18 +108,17 @@ def generated(line: Line) -> Made:
             return codeclm.make(method, line)
         case WildFeedback() as method:
             return wildfeedback.make(method, line)
+        case ISheep() as method:
+            return isheep.make(method, line)
         case step:
-            return Made(line.spread("generate", step, seeds(line.recipe))[Chat])
+            return Made(line.spread("generate", step, seeds(line.recipe, step.rows))[Chat])
 
 
-def seeds(recipe: Recipe) -> pl.DataFrame:
-    """One seed for each row to be generated: an id and a source of chance that depend on nothing but recipe and ordinal."""
+def seeds(recipe: Recipe, count: int) -> pl.DataFrame:
+    """A seed for each row to be generated: an id and a source of chance that depend on nothing but recipe and ordinal."""
     return frame(
         Seed,
-        (
-            Seed(digest("seed", recipe.seed, i), i, seed_of(recipe.seed, recipe.name, i), [])
-            for i in range(recipe.generate.rows)
-        ),
+        (Seed(digest("seed", recipe.seed, i), i, seed_of(recipe.seed, recipe.name, i), []) for i in range(count)),
     )
 
 
@@ -159,17 +169,10 @@ def first(pairs: pl.DataFrame, most: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     return pairs.head(most), frame(Drop, (Drop(pair.id, "budget", NOT_RUN, f"{most} pairs were wanted", "") for pair in over))
 
 
-def as_drops(stage: str, table: pl.DataFrame) -> pl.DataFrame:
-    """Chats with `reason` and `detail` -> a table of `Drop`."""
-    text = [text_of([Turn(**turn) for turn in turns]) for turns in table["turns"]]
-    named = table.with_columns(stage=pl.lit(stage), text=pl.Series(text, dtype=pl.String))
-    return named.select(list(schema(Drop)))
-
-
 def export_all(
     line: Line, prompts: pl.DataFrame, answers: pl.DataFrame, scores: pl.DataFrame, told: pl.DataFrame, pairs: pl.DataFrame
-) -> None:
-    """Write the exports and the manifest. `scores` are those that decide, `told` is all that the judges said."""
+) -> Exported:
+    """Write the exports. `scores` are those that decide, `told` is all that the judges said. Returns their files, and what they skipped."""
     wanted = line.recipe.export
 
     def policy() -> str:
@@ -183,12 +186,27 @@ def export_all(
         "reward_augmented": lambda: export_more.reward_augmented(prompts, answers, pairs, wanted.goals),
         "infalign": lambda: export_more.infalign(prompts, answers, scores, policy=policy()),
         "listwise": lambda: export_more.listwise(prompts, answers, scores),
+        "magpie": lambda: magpie_set(line, prompts, answers, scores, wanted.magpie_set()),
         "d2o": lambda: export_more.d2o(prompts, answers, below(scores, wanted.bad), policy=policy(), k=wanted.self_samples),
     }
-    parts, skipped = {}, {}
+    parts: dict[str, list[Part]] = {}
+    skipped: dict[str, export.Skipped] = {}
     for name in wanted.configs:
         table, skipped[name] = made[name]()
         parts[name] = line.folder.publish(name, table, ROWS_PER_FILE)
+    return parts, skipped
+
+
+def train(line: Line, tuning: AnyTuning) -> None:
+    """Train the engine's model on its export. The dataset is finished by then, whatever becomes of the training."""
+    spec = trainable(tuning.engine, line.recipe.engines[tuning.engine])
+    rows = pl.read_parquet(line.folder.path / "dataset" / EXPORT[tuning.method] / "*.parquet")
+    model = trained(line, "train", tuning, spec, rows, f"{Path(spec.name).name}-{tuning.method}")
+    line.console.print(f"model: {model.folder}")
+
+
+def finish(line: Line, parts: dict[str, list[Part]], skipped: dict[str, export.Skipped]) -> None:
+    """Write the run's manifest: all that is done so far is done."""
     line.folder.finish(
         RunManifest(
             name=line.recipe.name,

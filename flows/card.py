@@ -37,6 +37,7 @@ FOR = {
     "d2o": "dispreference optimisation",
     "infalign": "inference-aware alignment",
     "listwise": "losses on rankings",
+    "magpie": "those who work with Magpie's published sets",
 }
 BAR = 30  # width of the longest bar of a histogram, characters
 SHOWN = 600  # characters of a text in a sample

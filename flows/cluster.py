@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping
-from typing import Any, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self, TypeVar
 
 import ray
 from ray.actor import ActorHandle
-from ray.exceptions import ActorUnavailableError
+from ray.exceptions import ActorUnavailableError, NodeDiedError, OutOfMemoryError, RayTaskError, WorkerCrashedError
 
 from ..schemas.errors import PlainError
 from .engines.death import is_out_of_memory
@@ -23,6 +23,7 @@ from .worker import Died, Finished, Pulse, Remote, Worker
 
 WATCH = "watch"  # Ray's name for the event loop on which actors answer the watchdog
 RESTARTS = 100  # of one actor; a run that makes no progress is stopped long before, by `dispatch`
+T = TypeVar("T")
 Unavailable = ActorUnavailableError  # of these, the ones that may come back
 
 
@@ -32,6 +33,10 @@ class ClusterError(PlainError, RuntimeError):
 
 class TooLarge(ClusterError):
     """An engine does not fit into its memory however few rows it works on: trying again is of no use."""
+
+
+class Crashed(ClusterError):
+    """The process of an errand has ended without a word: killed, most often for want of memory."""
 
 
 def reason_of(error: Exception) -> str:
@@ -70,13 +75,13 @@ class Pool:
         """
         while self._about is None:
             try:
-                told: tuple[str, str] = ray.get(self.actors[0].about.remote())
+                told: ray.ObjectRef[tuple[str, str]] = self.actors[0].about.remote()
+                self._about = ray.get(told)
             except Died as error:
                 if is_out_of_memory(str(error)):
                     self.shrink(self.spec.in_flight, reason_of(error))
                     continue
                 raise ClusterError(f"engine {self.name} ({self.spec.name}) does not start: {reason_of(error)}") from error
-            self._about = told
         return self._about
 
     def shrink(self, in_flight: int, why: str) -> bool:
@@ -145,6 +150,7 @@ class Fleet:
 
     def __init__(self, specs: Mapping[str, AnySpec], address: str | None) -> None:
         self._specs, self._address = specs, address
+        self._recruits: dict[str, AnySpec] = {}
         self._pools: dict[str, Pool] = {}
         self._own = False
 
@@ -158,16 +164,54 @@ class Fleet:
         if self._own:
             ray.shutdown()
 
+    def enlist(self, name: str, spec: AnySpec) -> None:
+        """Add an engine that the recipe does not know, such as a model that was trained on the way."""
+        self._recruits[name] = spec
+
+    def spec(self, name: str) -> AnySpec:
+        """What is known of an engine."""
+        return self._recruits.get(name) or self._specs[name]
+
     def pool(self, name: str) -> Pool:
         """The actors of an engine, started if they are not there."""
         if name not in self._pools:
             self._connect()
-            self._pools[name] = Pool(name, self._specs[name], self._cpus(self._specs[name]))
+            self._pools[name] = Pool(name, self.spec(name), self._cpus(self.spec(name)))
         return self._pools[name]
 
     def gpus(self) -> dict[str, float]:
         """GPUs that each running engine holds, its actors together."""
         return {name: pool.spec.gpus() * len(pool.actors) for name, pool in self._pools.items()}
+
+    def errand(self, function: Callable[..., T], *args: object, cpus: float | None, gpus: float) -> T:
+        """Run a function once, in a process of its own on any machine of the cluster that has these resources free.
+
+        Without `cpus` it gets those of the widest machine. What it raises is raised here.
+
+        Raises:
+            ClusterError: if no machine has that much.
+            Crashed: if its process ended without a word.
+        """
+        self._connect()
+        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        fitting = [free.get("CPU", 0.0) for free in machines if free.get("GPU", 0.0) >= gpus]
+        wanted = cpus or max(fitting, default=1.0)
+        if wanted > max(fitting, default=0.0):
+            raise ClusterError(
+                f"no machine of the cluster has {wanted:g} CPUs and {gpus:g} GPUs; there is {_told(machines)}. Lower `cpus` or "
+                "`gpus`, or name a larger cluster with `cluster:`"
+            )
+        environment = {**for_actors(), "OMP_NUM_THREADS": str(max(1, int(wanted)))}
+        remote: Any = ray.remote(function).options(
+            num_cpus=wanted, num_gpus=gpus, max_retries=0, runtime_env={"env_vars": environment}
+        )
+        try:
+            done: T = ray.get(remote.remote(*args))
+        except RayTaskError as error:
+            raise error.cause from error
+        except (WorkerCrashedError, OutOfMemoryError, NodeDiedError) as error:
+            raise Crashed(reason_of(error)) from error
+        return done
 
     def release(self, keep: Callable[[str], bool]) -> None:
         """End the engines that are not to be kept."""
@@ -196,7 +240,11 @@ class Fleet:
         """An engine's share of the CPUs; one is enough for an engine that computes elsewhere."""
         if spec.cpus is not None:
             return spec.cpus
-        share = ray.cluster_resources().get("CPU", 1.0) / sum(each.actors for each in self._specs.values())
+        share = ray.cluster_resources().get("CPU", 1.0) / sum(each.actors for each in self._specs.values())  # no recruits
         if not spec.computes_on_cpu():
             share = min(1.0, share)
         return float(int(share)) if share >= 1.0 else int(share * 100) / 100
+
+
+def _told(machines: Sequence[Mapping[str, float]]) -> str:
+    return "; ".join(f"{free.get('CPU', 0.0):g} CPUs and {free.get('GPU', 0.0):g} GPUs" for free in machines)

@@ -24,7 +24,7 @@ from .durable import write
 from .made import Made, take
 from .methods import CodecLM
 from .readers import metadata, seeds
-from .stage import Line, content
+from .stage import Line, Tables, content
 
 
 def make(method: CodecLM, line: Line) -> Made:
@@ -36,7 +36,7 @@ def make(method: CodecLM, line: Line) -> Made:
     notes = line.spread("rubrics", method.rubrics, frame(Seed, entries))[Note]
     actions = [note for note in rows_of(Note, notes) if note.kind == "action"]
 
-    rounds: list[dict[type, pl.DataFrame]] = []
+    rounds: list[Tables] = []
     basics: list[Chat] = []
     accepted = 0
     while entries and accepted < method.rows and len(rounds) < method.most_rounds:
@@ -45,7 +45,7 @@ def make(method: CodecLM, line: Line) -> Made:
         rounds.append(line.spread(f"contrast-{len(rounds) + 1}", method.contrast, tried))
         basics += fresh
         accepted += _won(rounds[-1]).height
-    tables = {kind: pl.concat([frame(kind, []), *(made[kind] for made in rounds)]) for kind in (Chat, Answer, Score)}
+    tables: Tables = {kind: pl.concat([frame(kind, []), *(made[kind] for made in rounds)]) for kind in (Chat, Answer, Score)}
     kept = _quota(method, line, tables, basics)
     _report(line, tables[Score], wanted, _use_cases(kept, basics, pool))
     return Made(kept, tables[Answer], tables[Score].filter(pl.col("name") == "contrast"))
@@ -92,7 +92,7 @@ def _decoded(method: CodecLM, line: Line, entries: list[Seed], earlier: list[Cha
     return rows_of(Chat, line.sieve(f"fresh-{number}", Chat, written, told, fresh))
 
 
-def _quota(method: CodecLM, line: Line, tables: dict[type, pl.DataFrame], basics: list[Chat]) -> pl.DataFrame:
+def _quota(method: CodecLM, line: Line, tables: Tables, basics: list[Chat]) -> pl.DataFrame:
     """The first `rows` accepted instructions, entry by entry in turn; spares, widest gap first, only where those end."""
     entry_of = {chat.id: chat.parents[0] for chat in basics}
     gaps = tables[Score].filter(pl.col("name") == "gap").select(id="about", gap="value", label="label")
@@ -137,7 +137,7 @@ def _as_notes(source: str) -> Iterator[Note | Drop]:
         yield from [found] if isinstance(found, Drop) else found.notes()
 
 
-def _won(made: dict[type, pl.DataFrame]) -> pl.DataFrame:
+def _won(made: Tables) -> pl.DataFrame:
     return made[Score].filter((pl.col("name") == "gap") & pl.col("label").is_in(["strong", "target"]))
 
 

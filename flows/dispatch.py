@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..schemas.step import Step
-from ..schemas.tables import Chat, Drop, Row, text_of
+from ..schemas.tables import Chat, Drop, Named, Row, text_of
 from .cluster import ClusterError, Pool, Unavailable, reason_of
 from .engines.death import is_out_of_memory
 from .watchdog import Watchdog
@@ -52,7 +52,7 @@ def _first(group: BaseExceptionGroup) -> BaseException:
 
 @dataclass(slots=True)
 class _Unit:
-    rows: list[Row]
+    rows: list[Named]
     deaths: int = 0
 
 
@@ -73,7 +73,7 @@ class Dispatcher:
     _lanes: int = 1
     _reason: str = ""
 
-    async def run(self, rows: Sequence[Row]) -> list[Row]:
+    async def run(self, rows: Sequence[Named]) -> list[Named]:
         """Run all rows; results are delivered as they come, in any order. Returns those that were not run, if it was enough.
 
         Raises:

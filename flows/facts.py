@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ..filters.pairwise import order_report
 from ..schemas.errors import PlainError
 from ..schemas.manifest import RunManifest, StageManifest
 from ..schemas.tables import Drop, Score, frame, schema
+from .training.spec import Trained
 
 HELD = 200_000  # rows of an export that are looked at for histograms and samples
 
@@ -34,6 +36,8 @@ class Facts:
     exports: dict[str, pl.DataFrame]
     scores: pl.DataFrame
     drops: pl.DataFrame
+    trainings: dict[str, Trained] = field(default_factory=dict)  # by stage
+    loop: dict | None = None  # what I-SHEEP's iterations.json holds
 
     @property
     def pairs(self) -> int:
@@ -85,8 +89,14 @@ def read(folder: Path) -> Facts:
     stages = [StageManifest.model_validate_json((path / "manifest.json").read_text(encoding="utf-8")) for path in paths]
     exports = {name: _head([folder / "dataset" / part.file for part in parts]) for name, parts in run.exports.items()}
     parts = {path: sorted(path.rglob("part-*.parquet")) for path in paths}
-    every = [file for files in parts.values() for file in files]
-    return Facts(folder, run, yaml.safe_load(text), text, stages, exports, _all(Score, every), _all(Drop, every))
+    files = [file for each in parts.values() for file in each]
+    trainings = {
+        stage.stage: Trained.read(path) for stage, path in zip(stages, paths, strict=True) if (path / "training.json").is_file()
+    }
+    loop = folder / "iterations.json"
+    told = json.loads(loop.read_text(encoding="utf-8")) if loop.is_file() else None
+    scores, drops = every(Score, files), every(Drop, files)
+    return Facts(folder, run, yaml.safe_load(text), text, stages, exports, scores, drops, trainings, told)
 
 
 def lengths(table: pl.DataFrame, column: str) -> np.ndarray:
@@ -113,7 +123,8 @@ def _head(files: list[Path]) -> pl.DataFrame:
     return pl.concat(tables) if tables else pl.DataFrame()
 
 
-def _all(kind: type, files: list[Path]) -> pl.DataFrame:
+def every(kind: type, files: list[Path]) -> pl.DataFrame:
+    """All rows of one table among a run's files."""
     found = [pl.read_parquet(file) for file in files if pl.read_parquet_schema(file) == schema(kind)]
     return pl.concat(found) if found else frame(kind, [])
 

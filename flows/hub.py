@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 # The first base is that of the HTTP client beneath huggingface_hub, httpx or its successor: timeouts, lines that broke. A server
 # in trouble answers in HTML where the client reads JSON.
 FAULTS: tuple[type[Exception], ...] = (HfHubHTTPError.__bases__[0], OSError, json.JSONDecodeError)
+RAISED: tuple[type[Exception], ...] = (*FAULTS, RuntimeError)  # in the last the client wraps what befell an upload
 Done = TypeVar("Done")
 OURS = (".parquet",)  # files of ours in the repository that may be removed when the dataset has them no more
 CHUNK = 1 << 20
@@ -197,8 +198,8 @@ class _Attempts:
             self.made += 1
             try:
                 return what()
-            except (*FAULTS, RuntimeError) as raised:
-                fault = raised if isinstance(raised, FAULTS) else raised.__cause__  # the client wraps what befell an upload
+            except RAISED as raised:
+                fault = raised if isinstance(raised, FAULTS) else raised.__cause__
                 if not isinstance(fault, FAULTS):
                     raise
                 if not left or not _passes(fault):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from ..schemas.tables import Drop, Row, frame
+from ..schemas.tables import Drop, Row, Turn, frame, schema, text_of
 from .stage import Line, content
 
 
@@ -28,3 +28,10 @@ def take(line: Line, name: str, kind: type[Row], items: Iterable[Row]) -> pl.Dat
         (dropped if isinstance(item, Drop) else kept).append(item)
     lost = frame(Drop, dropped)
     return line.sieve(name, kind, frame(kind, kept), {"dropped": content(lost)}, lambda table: (table, lost))
+
+
+def as_drops(stage: str, table: pl.DataFrame) -> pl.DataFrame:
+    """Chats with `reason` and `detail` -> a table of `Drop`."""
+    text = [text_of([Turn(**turn) for turn in turns]) for turns in table["turns"]]
+    named = table.with_columns(stage=pl.lit(stage), text=pl.Series(text, dtype=pl.String))
+    return named.select(list(schema(Drop)))

@@ -20,16 +20,16 @@ LABELS = {
     "input_quality": "input_quality",
     "language": "language",
 }
-VALUES = ("instruct_reward", "base_reward", "reward_difference")
+VALUES = {"instruct_reward": "reward", "base_reward": "base_reward", "reward_difference": "reward_difference"}
 JUDGES = {
     "task_category_generator": "task_category", "difficulty_generator": "difficulty", "quality_generator": "input_quality",
-    "reward_model": "instruct_reward",
+    "reward_model": "reward",
 }  # fmt: skip
 TEXTS = {
     "intent": "intent", "knowledge": "knowledge", "quality_explanation": "quality_explanation", "llama_guard_2": "guard",
     "base_output": "base_output", "raw_instruction": "raw_instruction",
 }  # fmt: skip
-NEAR = {"min_neighbor_distance": pl.Float64, "repeat_count": pl.Int64, "min_similar_uuid": pl.String}
+NEAR = pl.Schema({"min_neighbor_distance": pl.Float64, "repeat_count": pl.Int64, "min_similar_uuid": pl.String})
 ORDER = (
     "uuid model gen_input_configs gen_response_configs instruction response conversations task_category other_task_category "
     "task_category_generator difficulty intent knowledge difficulty_generator input_quality quality_explanation quality_generator "
@@ -139,7 +139,7 @@ def _configs(openings: Mapping[str, str]) -> list[pl.Expr]:
 
 
 def _with_scores(made: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
-    wanted = {**{name: (name, "label") for name in LABELS}, **{name: (name, "value") for name in VALUES}}
+    wanted = {**{name: (name, "label") for name in LABELS}, **{name: (told, "value") for name, told in VALUES.items()}}
     wanted |= {column: (name, "judge") for column, name in JUDGES.items()}
     return _joined(made, [(column, scores.filter(pl.col("name") == name), field) for column, (name, field) in wanted.items()])
 
@@ -157,7 +157,7 @@ def _with_notes(made: pl.DataFrame, notes: pl.DataFrame) -> pl.DataFrame:
 
 def _later_turns(made: pl.DataFrame) -> pl.DataFrame:
     """`response` is what was said after the first instruction; later exchanges get numbered columns, the answer is the last."""
-    longest = made["said"].list.len().max() or 1
+    longest = made.select(pl.col("said").list.len().max()).item() or 1
     said, count = pl.concat_list("said", "response"), pl.col("said").list.len() + 1
     columns = {}
     for i in range(1, longest + 1):

@@ -1,6 +1,6 @@
 """Methods of several stages as a recipe names them: their configuration, and the steps that ask a model, in order.
 
-How their stages follow one another is told in `flows/codeclm.py`, `flows/wildfeedback.py` and `flows/answers.py`.
+How their stages follow one another is told in `flows/codeclm.py`, `flows/wildfeedback.py`, `flows/isheep.py` and `flows/answers.py`.
 """
 
 from __future__ import annotations
@@ -11,20 +11,25 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..filters.aspects import Aspects
+from ..filters.assessment import Assess
 from ..filters.checklist import Checklist
 from ..filters.ensemble import Scale
 from ..filters.feedback import FindFeedback
+from ..filters.isheep_rules import ANSWER_RULES, INSTRUCTION_RULES, AnswerRule, InstructionRule
 from ..filters.judge import Pointwise
 from ..filters.pairwise import Pairwise
 from ..filters.reward import RewardModel
+from ..filters.rewards import RewardDifference
 from ..filters.safety import Guard, GuardPrompt
 from ..generators.candidates import Independent
 from ..generators.chatlogs import Layout, Selection
 from ..generators.codeclm import Contrast
 from ..generators.codeclm_metadata import Decode, Encode, Plausible, SelfRubrics
 from ..generators.diverse import NegativelyCorrelated, Regenerated, Verbalized
+from ..generators.isheep import Instruct, Respond
 from ..generators.wildfeedback import Expert, OnPolicy
 from ..schemas.step import Step
+from .training.spec import SFT
 
 Pairs = Annotated[Expert | OnPolicy, Field(discriminator="method")]
 Moderation = Annotated[GuardPrompt | Guard, Field(discriminator="method")]
@@ -121,6 +126,60 @@ class WildFeedback(BaseModel):
         return self.checklist or (Checklist(engine=self.pairs.judge) if isinstance(self.pairs, OnPolicy) else None)
 
 
+class ISheep(BaseModel):
+    """A base model that raises itself: it writes instructions, answers and marks them, and is trained on what it kept."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: Literal["isheep"] = "isheep"
+    seeds: str = Field(description="seed tasks, Self-Instruct's layout: a JSONL, JSON, CSV or Parquet file, or hub:name")
+    rows: int = Field(10_000, gt=0, description="instructions of an iteration, before rules and marks; section 4.2")
+    iterations: int = Field(3, ge=1, description="at most; appendix: 2 help up to 14B, 3 at 32B, 5 at 72B")
+    setting: Literal["one_base", "one_last", "total_base", "direct"] = Field(
+        "one_base",
+        description="whose data trains which model (section 4.5); direct: the base writes all iterations' rows at once",
+    )
+    most_rounds: int = Field(5, ge=1, description="times that seeds are drawn again before too few instructions are accepted")
+    instruct: Instruct = Instruct()
+    respond: Respond = Respond()
+    system: str = Field(
+        "You are a helpful assistant.", description="system message of training and of tuned models; may be empty"
+    )
+    assess: Assess | None = Field(Assess(), description="null: no self-assessment, as a control")
+    evaluator: Literal["base", "current"] = Field("base", description="who marks; the paper says current, its scripts run base")
+    above: float = Field(8, description="both marks must exceed it; section 5.3")
+    keep: Literal["assessed", "random"] = Field("assessed", description="random: as many at random, as a control")
+    instruction_rules: tuple[InstructionRule, ...] = Field(INSTRUCTION_RULES, description="rules about instructions, by name")
+    answer_rules: tuple[AnswerRule, ...] = Field(ANSWER_RULES, description="rules about answered instructions, by name")
+    most_alike: float = Field(
+        0.7, gt=0, le=1, description="ROUGE-L above which an instruction repeats another; 1: exact copies only"
+    )
+    alike_within: Literal["call", "iteration", "run"] = Field(
+        "iteration", description="what is compared; call: the last hundred at most, as in the reference"
+    )
+    train: SFT = SFT()
+    evaluate: str | None = Field(None, description="an exam as package.module:name; without one all iterations run")
+    patience: int = Field(1, ge=1, description="iterations without a better exam after which the loop ends")
+
+    @model_validator(mode="after")
+    def _control_has_a_size(self) -> ISheep:
+        if self.keep == "random" and self.assess is None:
+            raise ValueError("keep=random takes as many as self-assessment would; give it `assess`, or leave `keep` out")
+        return self
+
+    def steps(self) -> Iterator[Step]:
+        """The steps that ask the base model, in order."""
+        base = self.train.engine
+        yield self.instruct.model_copy(update={"engine": base})
+        yield self.respond.model_copy(update={"engine": base})
+        if self.assess is not None:
+            yield self.assess.model_copy(update={"engine": base})
+
+    def sources(self) -> tuple[str, ...]:
+        """The fields that name files."""
+        return ("seeds",)
+
+
 class Dpp(BaseModel):
     """The k most different of a larger independent draw: a determinantal point process's likeliest set. Our own, not a paper's.
 
@@ -160,7 +219,7 @@ class Bleu(BaseModel):
         yield self.references
 
 
-OneJudge = Annotated[Pointwise | Aspects | Pairwise | RewardModel | Bleu, Field(discriminator="method")]
+OneJudge = Annotated[Pointwise | Aspects | Pairwise | RewardModel | RewardDifference | Bleu, Field(discriminator="method")]
 
 
 class Ensemble(BaseModel):
@@ -179,4 +238,6 @@ class Ensemble(BaseModel):
 
 
 AnyCandidates = Annotated[Independent | NegativelyCorrelated | Verbalized | Regenerated | Dpp, Field(discriminator="method")]
-AnyJudge = Annotated[Pointwise | Aspects | Pairwise | RewardModel | Bleu | Ensemble, Field(discriminator="method")]
+AnyJudge = Annotated[
+    Pointwise | Aspects | Pairwise | RewardModel | RewardDifference | Bleu | Ensemble, Field(discriminator="method")
+]

@@ -20,7 +20,7 @@ from .store import RunFolder
 FOLDER, FILE = "pilot", "pilot.json"  # in the run's folder; the first is a run of its own
 
 
-def pilot(line: Line, run: Callable[[Line], None]) -> Pilot | None:
+def pilot(line: Line, run: Callable[[Line], object]) -> Pilot | None:
     """The pilot that a limited line plans by, made by `run` if there is none of this recipe yet; None if nothing is limited."""
     recipe, folder = line.recipe, line.folder.path
     if not recipe.budget.limited():
@@ -43,10 +43,10 @@ def pilot(line: Line, run: Callable[[Line], None]) -> Pilot | None:
 
 
 def shrunk(recipe: Recipe, rows: int) -> Recipe:
-    """The recipe for at most so many rows, without limits."""
+    """The recipe for at most so many rows, without limits and without training."""
     asked = recipe.generate.rows
     generate = recipe.generate.model_copy(update={"rows": rows if asked is None else min(rows, asked)})
-    return recipe.model_copy(update={"generate": generate, "budget": Budget(prices=recipe.budget.prices)})
+    return recipe.model_copy(update={"generate": generate, "budget": Budget(prices=recipe.budget.prices), "train": None})
 
 
 def learned(run: Path, rows: int, recipe: str = "") -> Pilot:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 import numpy as np
@@ -48,6 +48,40 @@ def scatter(x_N: np.ndarray, y_N: np.ndarray, x_unit: str, y_unit: str, most: in
     return _svg(dots + _axes(x0, x1, y1, x_unit, y0, y_unit), f"{y_unit} against {x_unit}")
 
 
+def lines(
+    series: dict[str, Sequence[tuple[float, float]]],
+    x_unit: str,
+    y_unit: str,
+    bands: Sequence[tuple[float, float, float]] = (),
+) -> str:
+    """One or two series of points joined by lines; `bands` are upright intervals: (x, low, high)."""
+    every = [(x, y) for points in series.values() for x, y in points] + [(x, y) for x, *ends in bands for y in ends]
+    found = [(x, y) for x, y in every if np.isfinite(x) and np.isfinite(y)]
+    if not found:
+        return _nothing()
+    (x0, x1), (y0, y1) = (_ends(np.asarray(values, dtype=np.float64)) for values in zip(*found, strict=True))
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        across = PAD + (x - x0) / (x1 - x0) * (WIDTH - 2 * PAD)
+        return across, HEIGHT - PAD - (y - y0) / (y1 - y0) * (HEIGHT - 2 * PAD)
+
+    shapes = []
+    for x, low, high in bands:
+        (across, top), (_, floor) = at(x, high), at(x, low)
+        shapes.append(f'<line class="band" x1="{across:.1f}" y1="{top:.1f}" x2="{across:.1f}" y2="{floor:.1f}"/>')
+    for place, (name, points) in enumerate(series.items()):
+        joined = [(*at(x, y), x, y) for x, y in points if np.isfinite(y)]
+        path = " ".join(f"{across:.1f},{down:.1f}" for across, down, _, _ in joined)
+        shapes.append(f'<polyline class="line s{place}" points="{path}"/>')
+        if len(joined) <= 60:
+            dots = (
+                f'<circle class="dot" cx="{a:.1f}" cy="{d:.1f}" r="3"><title>{_told(name, x, y)}</title></circle>'
+                for a, d, x, y in joined
+            )
+            shapes += dots
+    return _svg(shapes + _axes(x0, x1, y1, x_unit, y0, y_unit), f"{', '.join(series)} by {x_unit}") + _legend(series)
+
+
 def bars(rows: Sequence[tuple[str, float, str]]) -> str:
     """Named bars side by side, as HTML: (name, length, what is said beside it)."""
     most = max((length for _, length, _ in rows), default=0) or 1
@@ -56,6 +90,10 @@ def bars(rows: Sequence[tuple[str, float, str]]) -> str:
         f'<i style="width:{100 * length / most:.1f}%"></i></span><span class="said">{escape(said)}</span></div>'
         for name, length, said in rows
     )
+
+
+def _told(name: str, x: float, y: float) -> str:
+    return escape(f"{name}: {y:.4g} at {x:g}")
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
@@ -91,10 +129,11 @@ def _svg(shapes: Sequence[str], told: str) -> str:
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(told, quote=True)}">{inside}</svg>'
 
 
-def _legend(series: dict[str, np.ndarray]) -> str:
-    if len(series) < 2:
+def _legend(series: Iterable[str]) -> str:
+    names = list(series)
+    if len(names) < 2:
         return ""
-    marks = "".join(f'<span><i class="s{i}"></i>{escape(name)}</span>' for i, name in enumerate(series))
+    marks = "".join(f'<span><i class="s{i}"></i>{escape(name)}</span>' for i, name in enumerate(names))
     return f'<p class="legend">{marks}</p>'
 
 

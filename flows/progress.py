@@ -12,7 +12,7 @@ from prefect.artifacts import create_progress_artifact, create_table_artifact, u
 from prefect.context import FlowRunContext, TaskRunContext
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ..schemas.manifest import StageManifest
@@ -36,7 +36,7 @@ class Meter:
     _said: float = 0.0
     _told: float = 0.0
     _bar: Progress | None = None
-    _task: object = None
+    _task: TaskID | None = None  # of the bar
     _artifact: UUID | None = None
     _reused: int = 0
 
@@ -55,7 +55,9 @@ class Meter:
             self._bar.start()
             self._task = self._bar.add_task(self.stage, total=self.rows, completed=self.done, speed="loading engine")
         if _in_prefect():
-            self._artifact = create_progress_artifact(progress=0.0, key=f"progress-{self.stage}", description=self.stage)
+            told = create_progress_artifact(progress=0.0, key=f"progress-{self.stage}", description=self.stage)
+            assert isinstance(told, UUID)  # a coroutine in async flows and tasks only, and ours are none
+            self._artifact = told
         self._reused = self.done
         return self
 
@@ -75,7 +77,7 @@ class Meter:
         self.tokens_in += tokens_in
         self.tokens_out += tokens_out
         now = time.monotonic()
-        if self._bar is not None:
+        if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=self.done, speed=self._speed(now))
         elif now - self._said >= LOG_EVERY_SECONDS:
             self._said = now
@@ -120,10 +122,13 @@ def summary(
     if stopped:
         told = ", ".join(f"{stage} ({limit})" for stage, limit in stopped.items())
         console.print(f"the budget stopped {told}; raise it and run the same command again: what is there is kept")
+    told_as_table([dict(zip(titles, line, strict=True)) for line in lines], "yield", "Yield and cost")
+
+
+def told_as_table(rows: Sequence[dict], key: str, description: str) -> None:
+    """A table as an artifact of the run, if it runs under Prefect; the newest of that key is the one shown."""
     if _in_prefect():
-        create_table_artifact(
-            [dict(zip(titles, line, strict=True)) for line in lines], key="yield", description="Yield and cost"
-        )
+        create_table_artifact(list(rows), key=key, description=description)
 
 
 def _in_prefect() -> bool:

@@ -22,9 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from ..filters.pii import scrub as scrubbed_text
-from ..filters.pii import scrubbed
-from ..generators.chatlogs import Layout, Openings, Selection, conversation, selected
+from ..filters.privacy import masked, scrubbed
+from ..generators.chatlogs import Layout, Logged, Openings, Selection, conversation, selected
 from ..generators.codeclm_metadata import Entry
 from ..generators.codeclm_parse import MOST_SKILLS, tidy
 from ..schemas.digest import digest, seed_of
@@ -99,14 +98,14 @@ def metadata(source: str) -> Iterator[Entry | Drop]:
             yield _drop(record.place, "no_metadata", "a record needs `use_case` and `skills`", record.value)
 
 
-def conversations(source: str, layout: Layout, selection: Selection, scrub: bool = True) -> Iterator[Chat | Note | Drop]:
+def conversations(source: str, layout: Layout, selection: Selection, scrub: bool = True) -> Iterator[Logged]:
     """Conversations of a chat log: read, selected, freed of personal data, each followed by its notes."""
     openings = Openings()
     for record in records(source):
         rows = [record] if isinstance(record, Drop) else conversation(record.value, layout, record.place)
         for row in selected(rows, selection, openings):
             if scrub and isinstance(row, Drop):
-                yield replace(row, text=scrubbed_text(row.text)[0])
+                yield replace(row, text=masked(row.text))
             elif scrub and isinstance(row, Chat):
                 row, found = scrubbed(row)
                 yield row

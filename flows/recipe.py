@@ -26,6 +26,7 @@ from pydantic import (
 from ..filters import rules
 from ..filters.choose import Choose
 from ..filters.judge import Pointwise
+from ..filters.magpie_sets import NAMED, MagpieSet
 from ..filters.taggers import MagpieTags
 from ..generators.candidates import Independent
 from ..generators.goals import Goals
@@ -37,9 +38,10 @@ from ..schemas.errors import PlainError
 from ..schemas.step import Step
 from .budget import Budget
 from .engines.spec import AnySpec
-from .methods import AnyCandidates, AnyJudge, CodecLM, WildFeedback
+from .methods import AnyCandidates, AnyJudge, CodecLM, ISheep, WildFeedback
+from .training.spec import EXPORT, AnyTuning
 
-AnyGenerator = Magpie | MagpieTurns | CodecLM | WildFeedback
+AnyGenerator = Magpie | MagpieTurns | CodecLM | WildFeedback | ISheep
 Generator = Annotated[AnyGenerator, Field(discriminator="method", description="where prompts come from")]
 
 
@@ -55,7 +57,7 @@ Candidates = Annotated[
     BeforeValidator(lambda given: given if isinstance(given, list | tuple) else [given]),
     Field(min_length=1, description="how candidate answers are drawn; a list draws in several ways, or from several models"),
 ]
-Config = Literal["default", "unpaired", "sft", "candidates", "reward_augmented", "infalign", "listwise", "d2o"]
+Config = Literal["default", "unpaired", "sft", "candidates", "reward_augmented", "infalign", "listwise", "d2o", "magpie"]
 
 
 class RecipeError(PlainError, ValueError):
@@ -92,7 +94,19 @@ class Exports(BaseModel):
     bad: float = Field(2.0, description="unpaired, d2o: an answer with this score or less is labelled false")
     goals: Goals = Field(Goals(), description="reward_augmented: how goals are written")
     policy: str | None = Field(None, description="infalign, d2o: model whose samples are the policy's own; default: the first")
+    magpie: str | MagpieSet = Field(MagpieSet(), description="magpie: which rows stay; a set's name, or settings of your own")
     self_samples: int = Field(11, ge=1, description="d2o: samples of the policy beside each dispreferred answer")
+
+    @field_validator("magpie")
+    @classmethod
+    def _known(cls, given: str | MagpieSet) -> str | MagpieSet:
+        if isinstance(given, str) and given not in NAMED:
+            raise ValueError(f"no Magpie set of this name; there is {', '.join(NAMED)}")
+        return given
+
+    def magpie_set(self) -> MagpieSet:
+        """The set's rules."""
+        return NAMED[self.magpie] if isinstance(self.magpie, str) else self.magpie
 
 
 class Recipe(BaseModel):
@@ -112,6 +126,7 @@ class Recipe(BaseModel):
     pair: Pairing = BestWorst()
     export: Exports = Exports()
     budget: Budget = Field(Budget(), description="when to stop, and what engines cost")
+    train: AnyTuning | None = Field(None, description="a model to train on what was exported, at the end")
     shard_rows: int = Field(512, ge=1, description="rows to a part of a stage; what is in the dataset does not depend on it")
     cluster: str | None = Field(None, description="address of a Ray cluster; default: one on this machine, for this run")
 
@@ -126,6 +141,18 @@ class Recipe(BaseModel):
     def _budget_fits(self) -> Recipe:
         if faults := self.budget.faults(list(self.engines)):
             raise ValueError("; ".join(faults))
+        return self
+
+    @model_validator(mode="after")
+    def _training_has_rows(self) -> Recipe:
+        if self.train is None:
+            return self
+        if self.train.engine not in self.engines:
+            raise ValueError(f"train.engine: no engine {self.train.engine}; there is {', '.join(self.engines)}")
+        if (export := EXPORT[self.train.method]) not in self.export.configs:
+            raise ValueError(
+                f"train: {self.train.method} takes the export {export!r}, which is not among export.configs; add it"
+            )
         return self
 
     def steps(self) -> Iterator[Step]:
@@ -164,6 +191,14 @@ def load(path: Path, settings: list[str] | None = None) -> Recipe:
     Raises:
         RecipeError: with every fault at once.
     """
+    tree = _read(path, ())
+    for setting in settings or []:
+        _lay(tree, setting)
+    return parse(tree, path.parent)
+
+
+def _read(path: Path, seen: tuple[Path, ...]) -> dict:
+    """A recipe's keys, laid over those of the recipe that it `extends`."""
     if not path.is_file():
         near = ", ".join(sorted(p.name for p in path.parent.glob("*.yaml")))
         raise RecipeError(f"no recipe {path}; name a YAML file{f': beside it there is {near}' if near else ''}")
@@ -173,9 +208,25 @@ def load(path: Path, settings: list[str] | None = None) -> Recipe:
         raise RecipeError(f"{path} is not YAML: {error}") from error
     if not isinstance(tree, dict):
         raise RecipeError(f"{path} holds a {type(tree).__name__}, expected keys such as name, engines and generate")
-    for setting in settings or []:
-        _lay(tree, setting)
-    return parse(tree, path.parent)
+    if (other := tree.pop("extends", None)) is None:
+        return tree
+    if not isinstance(other, str) or (path.parent / other).resolve() in seen:
+        raise RecipeError(f"{path}: extends: {other!r}: expected the name of another recipe file, in no circle")
+    if (path.parent / other).parent.resolve() != path.parent.resolve():
+        raise RecipeError(f"{path}: extends: {other!r}: name a recipe of the same folder, so that relative paths mean the same")
+    return _over(_read(path.parent / other, (*seen, path.resolve())), tree)
+
+
+def _over(below: dict, above: dict) -> dict:
+    """Joined keys; another `method` is another thing, and takes no settings over."""
+    if above.get("method", below.get("method")) != below.get("method"):
+        return above
+    joined = {key: _over(below[key], value) for key, value in above.items() if _both_hold_keys(below.get(key), value)}
+    return {**below, **above, **joined}
+
+
+def _both_hold_keys(one: object, other: object) -> bool:
+    return isinstance(one, dict) and isinstance(other, dict)
 
 
 def of_run(run: Path) -> Recipe:
@@ -249,9 +300,9 @@ def _faults(error: ValidationError) -> Iterator[str]:
 
 # pydantic puts the chosen member of a union into the path
 _TAGS = {
-    "vllm", "endpoint", "fake", "magpie", "magpie_turns", "codeclm", "wildfeedback",
+    "vllm", "endpoint", "fake", "magpie", "magpie_turns", "codeclm", "wildfeedback", "isheep", "sft", "dpo",
     "independent", "negatively_correlated", "verbalized", "regenerated", "dpp",
-    "pointwise", "aspects", "pairwise", "reward", "bleu", "ensemble",
+    "pointwise", "aspects", "pairwise", "reward", "reward_difference", "bleu", "ensemble",
     "best_worst", "best_random", "all_pairs", "by_policy", "length_matched",
 }  # fmt: skip
 
@@ -259,7 +310,7 @@ _TAGS = {
 def _keys() -> list[str]:
     """Every key that may stand in a recipe, for the nearest right name."""
     seen: list[str] = []
-    models: list[type] = [Recipe]
+    models: list[type[BaseModel]] = [Recipe]
     while models:
         model = models.pop()
         seen += model.model_fields

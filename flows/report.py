@@ -5,6 +5,7 @@ No script and nothing from elsewhere, so it opens from a disk, a bucket or a mai
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
@@ -28,6 +29,7 @@ figure{margin:0;background:var(--card);border-radius:.5rem;padding:.6rem}
 svg{width:100%;height:auto;display:block}svg text{font-size:11px;fill:var(--soft)}
 .axis{stroke:var(--soft);stroke-width:.7}.dot{fill:var(--one);opacity:.35}
 rect.s0,i.s0{fill:var(--one);background:var(--one);opacity:.7}rect.s1,i.s1{fill:var(--two);background:var(--two);opacity:.6}
+.line{fill:none;stroke-width:1.5}.line.s0{stroke:var(--one)}.line.s1{stroke:var(--two)}.band{stroke:var(--soft);stroke-width:1.5;opacity:.6}
 .legend{font-size:.8rem}.legend i{display:inline-block;width:.8em;height:.8em;margin:0 .3em 0 .8em}
 .row{display:grid;grid-template-columns:minmax(4.5rem,9rem) 1fr minmax(0,45%);gap:.5rem;align-items:center;margin:.25rem 0}
 .name{overflow-wrap:anywhere;font-size:.9rem}.track{background:var(--card);height:.9rem}
@@ -49,6 +51,8 @@ def report(facts: Facts, samples: int = 5) -> str:
         f"<h1>{title}</h1><p class=soft>{escape(', '.join(facts.models))}; recipe {escape(facts.run.recipe)}</p>",
         _figures(facts),
         "<h2>What was kept at each stage</h2>" + _funnel(facts),
+        *([f"<h2>Iterations</h2>{_loop(facts.loop)}"] if facts.loop else []),
+        *([f"<h2>Training</h2>{_trainings(facts)}"] if facts.trainings else []),
         "<h2>Scores and lengths</h2>" + _plots(facts),
         *([f"<h2>The judge, asked in both orders</h2>{_orders(facts)}"] if facts.orders() else []),
         "<h2>What it cost</h2>" + _cost(facts),
@@ -90,6 +94,43 @@ def _funnel(facts: Facts) -> str:
         count = sum(part.rows for part in parts)
         rows.append((f"export {name}", float(count), f"{count:,} rows" + (f"; skipped: {skipped}" if skipped else "")))
     return plots.bars(rows)
+
+
+def _loop(loop: dict) -> str:
+    """I-SHEEP's iterations as a table, and what changed from one to the next as plots."""
+    told = loop["iterations"]
+    names = list(dict.fromkeys(name for one in told for name in one))
+    head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in names)
+    body = "".join("<tr>" + "".join(f"<td>{_cell(one.get(name))}</td>" for name in names) + "</tr>" for one in told)
+    shown = []
+    for name, caption in (("exam", "Exam"), ("kept_share", "Share kept"), ("quality", "Marks"), ("loss", "Loss")):
+        beside = {"quality": "following", "loss": "loss_held_out"}.get(name)
+        series: dict[str, Sequence[tuple[float, float]]] = {
+            n: [(one["iteration"], one[n]) for one in told if one.get(n) is not None] for n in (name, beside) if n
+        }
+        bands = [(one["iteration"], one["exam_low"], one["exam_high"]) for one in told if one.get("exam") is not None]
+        if any(series.values()):
+            plot = plots.lines(series, "iteration", name.replace("_", " "), bands if name == "exam" else ())
+            shown.append(f"<figure>{plot}<figcaption>{caption}</figcaption></figure>")
+    ended = f"; {escape(loop['stopped'])}" if loop["stopped"] else ""
+    said = f"Setting {escape(loop['setting'])}; the best is iteration {loop['best']}, whose data are the dataset{ended}."
+    table = f'<div class="table"><table><tr>{head}</tr>{body}</table></div>'
+    return f'<p>{said}</p>{table}<div class="plots">{"".join(shown)}</div>'
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else escape(str(value))
+
+
+def _trainings(facts: Facts) -> str:
+    shown = []
+    for stage, one in facts.trainings.items():
+        plot = plots.lines({"trained on": one.losses, "held out": one.held_out_losses}, "step", "loss")
+        told = (
+            f"{stage}: {one.rows:,} rows, {one.held_out:,} held out, {one.parameters:,} weights trained, {one.seconds:,.0f} s"
+        )
+        shown.append(f"<figure>{plot}<figcaption>{escape(told)}</figcaption></figure>")
+    return f'<div class="plots">{"".join(shown)}</div>'
 
 
 def _plots(facts: Facts) -> str:

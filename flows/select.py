@@ -272,9 +272,9 @@ def _parsed(name: str, value: Setting, hint: object) -> object:
         return READINGS[str(value)]
     kinds = [kind for kind in (typing.get_args(hint) or (hint,)) if kind in (int, float, str)]
     try:
-        return kinds[0](value) if kinds else value  # type: ignore[operator]
+        return kinds[0](value) if kinds else value
     except ValueError as error:
-        raise PoolError(f"{name}={value!r}: expected {kinds[0].__name__}") from error  # type: ignore[union-attr]
+        raise PoolError(f"{name}={value!r}: expected {kinds[0].__name__}") from error
 
 
 def _defaults(selector: Callable[..., Picks]) -> dict[str, object]:

@@ -7,11 +7,15 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from ..selectors.picks import Progress
+    from .select import Given
 
 PoolName = Annotated[str, typer.Argument(metavar="POOL", help="Parquet, JSONL or CSV file or folder, or owner/name on the Hub")]
 Budget = Annotated[str, typer.Option(help="rows to choose: 1000, or 10%")]
@@ -114,7 +118,7 @@ def _given(
     cache: Path,
     seed: int,
     settings: list[str],
-) -> object:
+) -> Given:
     import numpy as np
 
     from ..selectors.embed import SentenceEncoder
@@ -133,12 +137,12 @@ def _given(
         encoder=(lambda: SentenceEncoder(encoder)) if encoder else SentenceEncoder,
         cache=cache,
         vectors=np.load(vectors, mmap_mode="r") if vectors else None,
-        settings=dict(one.split("=", 1) for one in settings),  # type: ignore[arg-type]
+        settings=dict(one.split("=", 1) for one in settings),
     )
 
 
 @contextmanager
-def _bar() -> Iterator[object]:
+def _bar() -> Iterator[Progress]:
     """A line of progress on a terminal, from the third second on."""
     console, began, said = Console(stderr=True), time.monotonic(), [0.0]
 

@@ -125,13 +125,14 @@ def _side(frame: pl.DataFrame, name: str) -> tuple[pl.Series, pl.Series, pl.Seri
 
 
 def _messages(frame: pl.DataFrame, name: str) -> tuple[pl.Series, pl.Series, pl.Series]:
-    inner = frame.schema[name].inner if isinstance(frame.schema[name], pl.List) else None  # type: ignore[union-attr]
+    dtype = frame.schema[name]
+    inner = dtype.inner if isinstance(dtype, pl.List) else None
     fields = {field.name for field in inner.fields} if isinstance(inner, pl.Struct) else set()
     for role, content in (("role", "content"), ("from", "value")):
         if {role, content} <= fields:
             break
     else:
-        raise PoolError(f"column {name!r} is {frame.schema[name]}: expected text, or messages with role and content")
+        raise PoolError(f"column {name!r} is {dtype}: expected text, or messages with role and content")
     turn = pl.element().struct
     assistant = turn.field(role).is_in(list(ASSISTANT))
     said = frame.select(

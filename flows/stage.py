@@ -30,11 +30,10 @@ from ..schemas.tables import Drop, Row, conform, rows
 from .cluster import Fleet, TooLarge
 from .dispatch import Dispatcher
 from .durable import StoreError
-from .ledger import Ledger, spent_by
-from .lineage import NOT_RUN, State
+from .ledger import Ledger
 from .progress import Meter
 from .recipe import Recipe, engines_of
-from .reuse import open_again, take_over
+from .reuse import take_over
 from .store import RunFolder, StageFolder
 from .work import Collector, Work
 
@@ -63,13 +62,13 @@ class Line:
             "step": {"class": type(step).__name__, **step.model_dump(mode="json")},
             "code": code_of(type(step)),
             "prompts": {name: digest(prompt(name)) for name in step.prompts},
-            "engines": [self.recipe.engines[engine].identity() for engine in engines_of(step)],
+            "engines": [self.fleet.spec(engine).identity() for engine in engines_of(step)],
             "seed": self.recipe.seed,
             "input": content(table),
             "shard_rows": self.recipe.shard_rows,
         }
         self.fleet.release(keep=self._engines_from(step).__contains__)
-        stage = self._open(name, made_from)
+        stage = self.open(name, made_from)
         table = conform(step.consumes, table)
         work = Work(name, step, table, stage, self.recipe.shard_rows, self.fleet, self.console, self.ledger)
         manifest = stage.manifest()
@@ -87,7 +86,7 @@ class Line:
     def sieve(self, name: str, kind: type[Row], table: pl.DataFrame, made_from: dict, rule: Sieve) -> pl.DataFrame:
         """Run a function of a whole table that asks no model: what it keeps goes on, what it drops is written with a reason."""
         made_from = {"format": FORMAT, **made_from, "input": content(table)}
-        stage = self._open(name, made_from)
+        stage = self.open(name, made_from)
         if (manifest := stage.manifest()) is None:
             kept, dropped = rule(table)
             stage.commit(0, kind, [*rows(kind, kept), *rows(Drop, dropped)], (Drop,))
@@ -106,23 +105,19 @@ class Line:
         self.finished.append((stage, manifest))
         return stage.read(kind, kind, 1)
 
-    def _opens_again(self, work: Work, manifest: StageManifest) -> bool:
-        """Whether a finished stage has rows that are to run (again): failed ones on request, others if the budget was raised."""
-        states: set[State] = {"failed"} if self.retry else set()
-        ran = manifest.rows_in - manifest.dropped.get(NOT_RUN, 0)
-        if NOT_RUN in manifest.dropped and not self.ledger.used_up(work.name, spent_by(manifest), ran):
-            states.add("not_run")
-        again = open_again(work.stage, manifest, work.kinds, list(work.shards()), states) if states else 0
-        if again:
-            self.console.print(f"{work.name}: {again} rows are to run again")
-        return again > 0
-
-    def _open(self, name: str, made_from: dict) -> StageFolder:
+    def open(self, name: str, made_from: dict) -> StageFolder:
+        """The folder of the next stage."""
         self._number += 1
         return self.folder.stage(self._number, name, digest(made_from))
 
     def _engines_from(self, step: Step) -> set[str]:
-        """Engines that this step or a later one names: the others may end. A step that runs in rounds is known by equality."""
+        """Engines that this step or a later one names: the others may end. A step that runs in rounds is known by equality.
+
+        A step on an engine that the recipe does not know, a model trained on the way, keeps that one alone: beside the
+        others there may be no room for it.
+        """
+        if not self.recipe.engines.keys() >= set(engines_of(step)):
+            return set(engines_of(step))
         steps = list(self.recipe.steps())
         return {engine for later in steps[steps.index(step) if step in steps else 0 :] for engine in engines_of(later)}
 
@@ -176,8 +171,8 @@ def content(table: pl.DataFrame) -> str:
 
 
 @cache
-def code_of(step: type[Step]) -> str:
-    """A digest of the step's file, and of those of its room that it imports, without comments and docstrings.
+def code_of(step: type) -> str:
+    """A digest of a step's file, and of those of its room that it imports, without comments and docstrings.
 
     Code that changed makes another stage. The schemas are left out: what they change shows in the rows, or in `FORMAT`.
     """

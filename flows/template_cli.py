@@ -14,7 +14,7 @@ from rich.text import Text
 from ..schemas.template import TemplateError
 from .engines.openings import TemplateSpec
 from .engines.spec import VllmSpec
-from .engines.tokens import Chatter
+from .engines.tokens import Chatter, tokenizer_of
 from .template_check import Finding, of_model, of_template
 
 Model = Annotated[str, typer.Argument(help="a model's folder, or its name on the Hub", metavar="MODEL")]
@@ -59,9 +59,7 @@ def template(
 
 def chatter_of(model: str, revision: str | None, settings: TemplateSpec) -> Chatter:
     """The tokenizer's way of writing, without the model."""
-    from transformers import AutoTokenizer
-
-    return Chatter(AutoTokenizer.from_pretrained(model, revision=revision), Path(model).name, settings)
+    return Chatter(tokenizer_of(model, revision), Path(model).name, settings)
 
 
 def show(console: Console, chatter: Chatter) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from ..filters.checklist import comparison
+from ..generators.chatlogs import Logged
 from ..generators.wildfeedback import approved, complaints
 from ..generators.wildfeedback_layout import annotated
 from ..schemas.feedback import Signal, signals_of
@@ -25,7 +26,7 @@ from .durable import write_parquet
 from .made import Made, take
 from .methods import HeldOut, WildFeedback
 from .readers import Record, batches, conversations, records
-from .stage import Line, content
+from .stage import Line, Tables, content
 
 WISHES, REPLIES = "#wishes", ("#chosen", "#rejected")  # what is moderated of a pair, by the end of its id
 
@@ -75,7 +76,7 @@ def _labelled(
     return rows_of(Chat, table), signals_of(known)
 
 
-def _kept(method: WildFeedback, line: Line, made: dict[type[Row], pl.DataFrame]) -> pl.DataFrame:
+def _kept(method: WildFeedback, line: Line, made: Tables) -> pl.DataFrame:
     """The prompts whose pair is safe and, where a judge must agree, won by its chosen side."""
     sides = _sides(made)
     verdicts: list[pl.DataFrame] = [frame(Score, [])]
@@ -99,7 +100,7 @@ def _without_held_out(
     wanted: HeldOut,
     line: Line,
     kept: pl.DataFrame,
-    made: dict[type[Row], pl.DataFrame],
+    made: Tables,
     spoke: dict[str, tuple[str, str | None]],
 ) -> pl.DataFrame:
     """Write mainstream items to `held_out/`, and take them and all else of their conversations and users out of the rest."""
@@ -128,12 +129,18 @@ def _without_held_out(
 def _items(sides: Sequence[tuple[Chat, str, str, list[str]]]) -> pl.DataFrame:
     """Prompts with the checklist to judge an answer by, and the chosen side for reference."""
     turn = pl.Struct({"role": pl.String, "content": pl.String})
-    columns = {"id": pl.String, "prompt": pl.List(turn), "preferences": pl.List(pl.String), "reference": pl.String}
+    texts = pl.List(pl.String)
+    columns: dict[str, pl.DataType] = {
+        "id": pl.String(),
+        "prompt": pl.List(turn),
+        "preferences": texts,
+        "reference": pl.String(),
+    }
     rows = [(a.id, [asdict(turn) for turn in a.turns], wishes, chosen) for a, chosen, _, wishes in sides]
     return pl.DataFrame(rows, schema=columns, orient="row")
 
 
-def _grouped(rows: Iterator[Chat | Note | Drop]) -> Iterator[list[Row]]:
+def _grouped(rows: Iterator[Logged]) -> Iterator[list[Row]]:
     group: list[Row] = []
     for row in rows:
         if not isinstance(row, Note) and group:
@@ -144,7 +151,7 @@ def _grouped(rows: Iterator[Chat | Note | Drop]) -> Iterator[list[Row]]:
         yield group
 
 
-def _sides(made: dict[type[Row], pl.DataFrame]) -> list[tuple[Chat, str, str, list[str]]]:
+def _sides(made: Tables) -> list[tuple[Chat, str, str, list[str]]]:
     """(prompt, chosen, rejected, wishes) of each pair."""
     said = {(answer.prompt, answer.ordinal): answer.text for answer in rows_of(Answer, made[Answer])}
     wishes: dict[str, list[str]] = {}

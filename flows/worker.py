@@ -22,7 +22,7 @@ from ray.exceptions import RayActorError
 
 from ..schemas.llm import Choice, Decoding, JSONSchema, Reply, Reward, Speaker
 from ..schemas.step import Step
-from ..schemas.tables import Chat, Drop, Row, Turn, text_of
+from ..schemas.tables import Chat, Drop, Named, Row, Turn, text_of
 from .engines.death import EngineDead, OutOfMemory
 from .engines.spec import AnySpec
 from .engines.witness import Witness
@@ -101,7 +101,7 @@ class Worker:
         """Where the loop that runs the engine stands, from an event loop of its own."""
         return stacks(*self._works_at) if self._works_at else "  it has not begun"
 
-    async def run(self, step: Step, stage: str, rows: Sequence[Row], others: Sequence[Remote]) -> Finished:
+    async def run(self, step: Step, stage: str, rows: Sequence[Named], others: Sequence[Remote]) -> Finished:
         """Run a unit of rows; each is on its own."""
         self._works_at = asyncio.get_running_loop(), threading.get_ident()
         told = await asyncio.gather(*(self._one(step, stage, row, others) for row in rows))
@@ -112,7 +112,7 @@ class Worker:
         """The engine's running totals alone."""
         return Finished([], self.llm.tokens_in, self.llm.tokens_out, self._life)
 
-    async def _one(self, step: Step, stage: str, row: Row, others: Sequence[Remote]) -> tuple[str, list[Row], bool]:
+    async def _one(self, step: Step, stage: str, row: Named, others: Sequence[Remote]) -> tuple[str, list[Row], bool]:
         async with self._room:
             witnesses = [Witness(llm) for llm in (self.llm, *others)]
             self._rows += 1

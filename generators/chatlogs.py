@@ -15,9 +15,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..schemas.digest import digest
-from ..schemas.tables import Chat, Drop, Note, Row, Sampling, Turn, text_of
+from ..schemas.tables import Chat, Drop, Note, Sampling, Turn, text_of
 
 Layout = Literal["wildchat", "lmsys", "sharegpt", "messages"]
+Logged = Chat | Note | Drop  # what a record becomes
 UNKNOWN = Sampling(float("nan"), float("nan"), 0, None)
 _ROLES = {
     "user": "user", "human": "user",
@@ -58,7 +59,7 @@ class Selection(BaseModel):
     per_opening: int = Field(1, ge=1, description="conversations kept that open with the same 200 characters")
 
 
-def conversation(record: object, layout: Layout, place: str) -> list[Row]:
+def conversation(record: object, layout: Layout, place: str) -> list[Logged]:
     """The record as a `Chat` with its notes (user, language, flagged), or as one `Drop`. `place` says where it stood."""
     if not isinstance(record, Mapping):
         return [_drop(place, "not_a_record", f"expected an object, found {type(record).__name__}", record)]
@@ -111,7 +112,7 @@ class Openings:
         return self._seen[key]
 
 
-def selected(rows: Sequence[Row], selection: Selection, openings: Openings) -> Sequence[Row]:
+def selected(rows: Sequence[Logged], selection: Selection, openings: Openings) -> Sequence[Logged]:
     """The rows of one record, or the `Drop` that says which demand of the selection it does not meet."""
     chat = rows[0]
     if not isinstance(chat, Chat):
@@ -146,7 +147,8 @@ def _turn(message: object, keys: _Keys) -> Turn | str:
     content = message.get(keys.content)
     if isinstance(content, list):  # OpenAI's parts: only text can be read
         parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
-        content = "\n".join(parts) if all(isinstance(part, str) for part in parts) else None
+        texts = [part for part in parts if isinstance(part, str)]
+        content = "\n".join(texts) if len(texts) == len(parts) else None
     if not isinstance(content, str):
         return f"content is {type(content).__name__}, expected text"
     return Turn(role, content)

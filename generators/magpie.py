@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -62,10 +63,10 @@ class Domain(BaseModel):
         return prompt(f"magpie/domains/{self.name}") if self.prompt is None else self.prompt
 
 
-class Magpie(Step):
-    """One instruction for each seed."""
+class UserTurns(Step):
+    """A step that lets a model be the user: how hot, about what, how long."""
 
-    method: Literal["magpie"] = "magpie"
+    method: str  # each step's own
     engine: str = Field("main", description="which engine writes the user's turns")
     rows: int = Field(gt=0, description="user turns to open; some are dropped on the way")
     temperature: float = Field(1.0, ge=0, le=2, description="hot, for variety; above 1.25 texts fall apart (figure 11)")
@@ -91,6 +92,42 @@ class Magpie(Step):
             )
         return self
 
+    def steers(self) -> bool:
+        """Whether any row is written under a system prompt of ours."""
+        return any(domain.text() for domain in self.domains)
+
+    def decoding(self, ordinal: int) -> Decoding:
+        """The grid cell of a row."""
+        if not self.grid:
+            return self._decodings[0]
+        return self._decodings[self._choice("grid", tuple(cell.share for cell in self.grid), ordinal)]
+
+    @cached_property
+    def _decodings(self) -> list[Decoding]:
+        cells = self.grid or (Heat(temperature=self.temperature, top_p=self.top_p),)
+        stop = ("\n",) if self.stop_at_newline else ()
+        return [
+            Decoding(
+                temperature=cell.temperature, top_p=cell.top_p, max_tokens=self.max_tokens, stop=stop, ban_first=self.ban_first
+            )
+            for cell in cells
+        ]
+
+    def domain(self, ordinal: int) -> Domain | None:
+        """The domain of a row."""
+        if not self.domains:
+            return None
+        return self.domains[self._choice("domains", tuple(domain.share for domain in self.domains), ordinal)]
+
+    def _choice(self, quota: str, shares: tuple[float, ...], ordinal: int) -> int:
+        return int(allotment(shares, self.rows, f"{self.method}/{quota}")[ordinal % self.rows])
+
+
+class Magpie(UserTurns):
+    """One instruction for each seed."""
+
+    method: Literal["magpie"] = "magpie"
+
     async def __call__(self, row: Seed, llm: LLM) -> Sequence[Row]:
         """Open a user turn after the steering and the seed's own turns, and let the model be the user."""
         decoding, domain = self.decoding(row.ordinal), self.domain(row.ordinal)
@@ -113,27 +150,6 @@ class Magpie(Step):
             tokens_out=said.tokens_out,
         )
         return [asked, *notes_on(name, 0, said.text, cleaned, steering), *domain_of(name, domain)]
-
-    def steers(self) -> bool:
-        """Whether any row is written under a system prompt of ours."""
-        return any(domain.text() for domain in self.domains)
-
-    def decoding(self, ordinal: int) -> Decoding:
-        """The grid cell of a row."""
-        cells = self.grid or (Heat(temperature=self.temperature, top_p=self.top_p),)
-        heat = cells[self._choice("grid", tuple(cell.share for cell in cells), ordinal)]
-        stop = ("\n",) if self.stop_at_newline else ()
-        drawn = {"temperature": heat.temperature, "top_p": heat.top_p}
-        return Decoding(**drawn, max_tokens=self.max_tokens, stop=stop, ban_first=self.ban_first)
-
-    def domain(self, ordinal: int) -> Domain | None:
-        """The domain of a row."""
-        if not self.domains:
-            return None
-        return self.domains[self._choice("domains", tuple(domain.share for domain in self.domains), ordinal)]
-
-    def _choice(self, quota: str, shares: tuple[float, ...], ordinal: int) -> int:
-        return int(allotment(shares, self.rows, f"{self.method}/{quota}")[ordinal % self.rows])
 
 
 def steered(turns: Sequence[Turn], domain: Domain | None) -> list[Turn]:

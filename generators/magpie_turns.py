@@ -19,7 +19,7 @@ from ..schemas.digest import seed_of
 from ..schemas.llm import LLM, Decoding, Reply
 from ..schemas.prompts import prompt
 from ..schemas.tables import Chat, Drop, Note, Row, Seed, Turn
-from .magpie import Magpie, domain_of, fault_of, notes_on, spoken, steered
+from .magpie import UserTurns, domain_of, fault_of, notes_on, spoken, steered
 from .sanitise import sanitise
 
 
@@ -32,10 +32,10 @@ class Length(BaseModel):
     share: float = Field(1.0, ge=0, description="of the rows, relative to the other lengths")
 
 
-class MagpieTurns(Magpie):
+class MagpieTurns(UserTurns):
     """One conversation for each seed, up to the user's last turn."""
 
-    method: Literal["magpie_turns"] = "magpie_turns"  # type: ignore[assignment]  # narrower than its parent's, on purpose
+    method: Literal["magpie_turns"] = "magpie_turns"
     answerer: str = Field("main", description="which engine answers in between")
     lengths: tuple[Length, ...] = Field((Length(turns=2),), min_length=1, description="user turns, with quotas")
     follow_up_prompt: str | None = Field(
@@ -45,7 +45,7 @@ class MagpieTurns(Magpie):
     answer_max_tokens: int = Field(1024, gt=0)
 
     engines: ClassVar = ("engine", "answerer")
-    prompts: ClassVar = (*Magpie.prompts, "magpie/multi_turn")
+    prompts: ClassVar = (*UserTurns.prompts, "magpie/multi_turn")
 
     async def __call__(self, row: Seed, writer: LLM, answerer: LLM) -> Sequence[Row]:
         """Open a conversation, then answer and ask on until it is as long as its quota says."""

@@ -38,7 +38,8 @@ _WISH = re.compile(r"(?m)^\s*(?:[-*•]|\d+[.)])\s*(.+?)\s*$")
 
 def complaints(chat: Chat, signals: Sequence[Signal], *, most: int, longest: int) -> tuple[list[Seed], list[Drop]]:
     """The complaints of one conversation, at most `most`, each prompt at most `longest` characters; and what made none."""
-    found, dropped = [], []
+    found: list[Seed] = []
+    dropped: list[Drop] = []
     for chain in _chains(chat, signals):
         first = chain[0]
         name = digest("complaint", chat.id, first.turn)
@@ -70,6 +71,7 @@ def approved(chat: Chat, signals: Sequence[Signal]) -> list[Row]:
 class _Pair(Step):
     """What both versions share: the wishes are summed up, the sides are written, and rows are made of them."""
 
+    method: str  # each version's own
     judge: str = Field("judge", description="which engine sums up what the user wants")
     temperature: float = Field(0.7, ge=0, le=2, description="of the written sides; the same for both")
     top_p: float = Field(0.95, gt=0, le=1)
@@ -105,9 +107,9 @@ class _Pair(Step):
 
     def _rows(self, name: str, row: Seed, wishes: Sequence[str], chosen: Answer, rejected: Answer, why: str) -> list[Row]:
         """The prompt without the wishes, the two answers, scores of 1 and 0, and the wishes as notes."""
-        asked = Chat(name, [row.id], asked_of(row), self.method, "user", "unknown", UNKNOWN, "stop", 0, 0)  # type: ignore[attr-defined]
-        scores = [Score(chosen.id, self.method, 1.0, "guided", "user", None)]  # type: ignore[attr-defined]
-        scores += [Score(rejected.id, self.method, 0.0, why, "user", None)]  # type: ignore[attr-defined]
+        asked = Chat(name, [row.id], asked_of(row), self.method, "user", "unknown", UNKNOWN, "stop", 0, 0)
+        scores = [Score(chosen.id, self.method, 1.0, "guided", "user", None)]
+        scores += [Score(rejected.id, self.method, 0.0, why, "user", None)]
         return [asked, chosen, rejected, *scores, *(Note(name, "preference", i, wish) for i, wish in enumerate(wishes))]
 
 

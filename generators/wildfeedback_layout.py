@@ -30,12 +30,16 @@ _ROLE = {"user": "user", "agent": "assistant"}
 _SIDE = {"human": "user", "gpt": "assistant", "system": "system"}
 
 
-def annotated(records: Iterable[Mapping[str, object]]) -> Iterator[list[Row]]:
-    """Conversations with their signals: a `Chat` and its scores, or a `Drop`, one conversation in memory at a time."""
+def annotated(records: Iterable[object]) -> Iterator[list[Row]]:
+    """Conversations with their signals: a `Chat` and its scores, or a `Drop`, one conversation in memory at a time.
+
+    A record that is no object costs the conversation that it stands in.
+    """
     open_rows: list[dict[str, object]] = []
     count = 0
     for record in records:
-        row = {SPELLINGS[key]: value for key, value in record.items() if key in SPELLINGS}
+        said = record if isinstance(record, Mapping) else {}
+        row = {SPELLINGS[key]: value for key, value in said.items() if key in SPELLINGS}
         if row.get("number") == 0 and open_rows:
             yield _conversation(open_rows, count)
             open_rows, count = [], count + 1
@@ -44,11 +48,11 @@ def annotated(records: Iterable[Mapping[str, object]]) -> Iterator[list[Row]]:
         yield _conversation(open_rows, count)
 
 
-def annotations(chat: Chat, signals: Sequence[Signal]) -> list[dict[str, object]]:
+def utterances(chat: Chat, signals: Sequence[Signal]) -> list[dict[str, object]]:
     """A labelled conversation as the published file writes it. A system turn has no place there."""
     by_turn = {signal.turn: signal for signal in signals}
     offset = 1 if chat.turns[0].role == "system" else 0
-    rows = []
+    rows: list[dict[str, object]] = []
     for number, turn in enumerate(chat.turns[offset:]):
         signal = by_turn.get(number + offset, Signal(number + offset, ""))
         rows.append(

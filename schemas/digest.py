@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel
 
-Plain = str | int | float | bool | None | list["Plain"] | tuple["Plain", ...] | dict[str, "Plain"]
+# Lists, tuples and dicts, read only: a list of strings is one of plain values too.
+Plain = str | int | float | bool | None | Sequence["Plain"] | Mapping[str, "Plain"]
 
 
 def digest(*parts: Plain | BaseModel, length: int = 20) -> str:
@@ -22,10 +24,13 @@ def seed_of(*parts: Plain | BaseModel) -> int:
 
 def canonical(value: object) -> str:
     """JSON with sorted keys and no spaces; a model carries its class name, so two steps with equal fields differ."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_plain)
+    return _JSON.encode(value)
 
 
 def _plain(value: object) -> Plain:
     if isinstance(value, BaseModel):
         return {"class": type(value).__name__, **value.model_dump(mode="json")}
     raise TypeError(f"{value!r} cannot be part of a digest: use plain values or a pydantic model")
+
+
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_plain)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
 from .digest import digest
 from .llm import LLM
-from .tables import Row
+from .tables import Named, Row
 
 
 class Step(BaseModel):
@@ -21,7 +22,7 @@ class Step(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    consumes: ClassVar[type[Row]]
+    consumes: ClassVar[type[Named]]
     produces: ClassVar[tuple[type[Row], ...]]
     engines: ClassVar[tuple[str, ...]] = ("engine",)
     opens_user_turn: ClassVar[bool] = False  # its first engine must be able to speak for the user
@@ -37,4 +38,8 @@ class Step(BaseModel):
 
     def id_of(self, llm: LLM, *parts: str | int) -> str:
         """The id of a row that this step makes with this model: lineage, and nothing about shards or workers."""
-        return digest(self, llm.model, llm.revision, list(parts))
+        return digest(self._fingerprint, llm.model, llm.revision, list(parts))
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return digest(self)  # once: a row's id must not cost a dump of the whole configuration

@@ -145,18 +145,26 @@ class Drop:
     text: Annotated[str, "the row's text, for a reader"]
 
 
-Row = Seed | Chat | Answer | Match | Score | Note | Vector | Preference | Drop
+Named = Seed | Chat | Answer | Match | Preference | Drop  # rows with an id of their own: what a step can be given
+Row = Named | Score | Note | Vector  # the last three speak about a row
 Kind = TypeVar("Kind", bound=Row)
+Class = TypeVar("Class", bound=type)
+Made = TypeVar("Made")
 TABLES: tuple[type[Row], ...] = (Seed, Chat, Answer, Match, Score, Note, Vector, Preference, Drop)
 
 
-@cache
+def _once(function: Callable[[Class], Made]) -> Callable[[Class], Made]:
+    """`functools.cache` for functions of a class. Its own type asks for `Hashable`, which mypy denies to `type[Row]`."""
+    return cache(function)
+
+
+@_once
 def schema(row: type) -> pl.Schema:
     """The polars schema of a row class: a table's, or an export's."""
     return pl.Schema(_fields(row))
 
 
-@cache
+@_once
 def columns(row: type) -> dict[str, str]:
     """Column name -> its sentence, for cards and documentation."""
     hints = get_type_hints(row, include_extras=True)
@@ -191,8 +199,8 @@ def conform(row: type, table: pl.DataFrame) -> pl.DataFrame:
     return table.select(list(wanted))
 
 
-@cache
-def builder(row: type[Row]) -> Callable[[dict], Row]:
+@_once
+def builder(row: type) -> Callable[[dict], Row]:
     """A function from plain values, as JSON and polars give them, to a row."""
     hints = get_type_hints(row)
     turns = [name for name, hint in hints.items() if get_args(hint) == (Turn,)]
@@ -208,7 +216,7 @@ def builder(row: type[Row]) -> Callable[[dict], Row]:
     return build
 
 
-@cache
+@_once
 def plain(row: type[Row]) -> Callable[[Row], dict]:
     """A function from a row to plain values: the inverse of `builder`, ten times as fast as `dataclasses.asdict`."""
     hints = get_type_hints(row)

@@ -17,7 +17,7 @@ from .picks import Picks, best_first, check, picked
 def hard(bleu_N: np.ndarray, budget: int, *, cut_off_N: np.ndarray | None = None) -> Picks:
     """Lowest BLEU first; gains are 1 - BLEU. `cut_off_N` marks answers that ran into the token limit."""
     rows_K = _lowest_first(bleu_N, budget)[:budget]
-    notes = ()
+    notes: tuple[str, ...] = ()
     if cut_off_N is not None and len(rows_K):
         notes = (f"{int(np.asarray(cut_off_N)[rows_K].sum())} of {len(rows_K)} answers were cut at the token limit",)
     return picked(rows_K, 1.0 - np.asarray(bleu_N, dtype=float)[rows_K], "among the lowest BLEU", *notes)

@@ -14,7 +14,7 @@ and take a row if its greatest cosine similarity to the rows already taken does 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -23,6 +23,9 @@ from .ceiling import walk
 from .picks import Picks, Progress, best_first, check, picked, shortfall
 
 TurnReduction = Literal["sum", "mean", "max", "first"]
+_REDUCE: dict[TurnReduction, Callable[[np.ndarray], float]] = {
+    "sum": np.sum, "mean": np.mean, "max": np.max, "first": lambda products_T: products_T[0],
+}  # fmt: skip
 
 
 def deita(
@@ -84,7 +87,7 @@ def turn_scores(
     ]
     if faults:
         raise ValueError("expected as many complexity as quality scores, one for each turn: " + "; ".join(faults[:5]))
-    reduce = {"sum": np.sum, "mean": np.mean, "max": np.max, "first": lambda products: products[0]}[reduction]
+    reduce = _REDUCE[reduction]
     return np.array([reduce(np.multiply(c, q)) for c, q in zip(complexity, quality, strict=True)], dtype=np.float64)
 
 

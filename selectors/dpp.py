@@ -61,7 +61,9 @@ def dpp_sample(features_ND: np.ndarray, budget: int, rng: np.random.Generator, *
     basis_NK = weighted_ND @ vectors_DD[:, directions] / np.sqrt(values_D[directions])
 
     left_N = (basis_NK**2).sum(axis=1)  # how much of each row the picks so far leave unexplained
-    rows, gains, spent_KN = [], [], np.zeros((budget, len(left_N)))
+    rows: list[int] = []
+    gains: list[float] = []
+    spent_KN = np.zeros((budget, len(left_N)))
     for i in range(budget):
         share_N = left_N / left_N.sum()
         row = int(rng.choice(len(left_N), p=share_N))

@@ -143,7 +143,7 @@ def embed(texts: Sequence[str], encoder: Encoder, *, cache: Path | None = None, 
     for row, key in enumerate(keys):
         first.setdefault(key, row)
     if cache is None:
-        found = {}
+        found: dict[bytes, int] = {}
         vectors = np.empty((len(first), encoder.dimensions), dtype=np.float32)
         for keys_C, vectors_CD in _encoded(texts, first, encoder, progress):
             vectors[len(found) : len(found) + len(keys_C)] = vectors_CD

@@ -39,7 +39,7 @@ def lazy_greedy(
     while heap and len(rows) < budget:
         now, width = len(rows) + 1, 1
         while heap[0][2] != now:  # the best bound is stale: refresh the most promising rows
-            stale = []
+            stale: list[int] = []
             while heap and len(stale) < width and heap[0][2] != now:
                 stale.append(heapq.heappop(heap)[1])
             fresh_B = settled(gains_of(np.array(stale)))

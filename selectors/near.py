@@ -11,12 +11,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Protocol
 
 import numpy as np
 
 from .picks import BLOCK, Progress, check, lengths
 
 HAS_FAISS = find_spec("faiss") is not None
+Found = tuple[np.ndarray, np.ndarray]  # similarities and rows of some queries' nearest
+
+
+class Index(Protocol):
+    """The part of a faiss index that is used here; faiss itself comes without types."""
+
+    def train(self, features_ND: np.ndarray, /) -> None: ...
+    def add(self, features_ND: np.ndarray, /) -> None: ...
+    def search(self, queries_QD: np.ndarray, k: int, /) -> Found: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +49,7 @@ def unit(features_ND: np.ndarray) -> np.ndarray:
 
 def scaled(features_ND: np.ndarray, lengths_N: np.ndarray, dtype: type = np.float32) -> np.ndarray:
     """Rows divided by their lengths; the division is done in float64 a block at a time."""
-    unit_ND = np.empty(features_ND.shape, dtype=dtype)
+    unit_ND: np.ndarray = np.empty(features_ND.shape, dtype=dtype)
     step = max(1, BLOCK // max(1, features_ND.shape[1]))
     for start in range(0, len(features_ND), step):
         part = slice(start, start + step)
@@ -114,19 +124,16 @@ def faiss_module() -> ModuleType:
     return faiss
 
 
-def _on_gpu(index: object) -> object:
+def _on_gpu(index: Index) -> Index:
     faiss = faiss_module()
     if getattr(faiss, "get_num_gpus", lambda: 0)() > 0:
         return faiss.index_cpu_to_all_gpus(index)
     return index
 
 
-Found = tuple[np.ndarray, np.ndarray]
-
-
-def _search(index: object, queries_QD: np.ndarray, k: int, progress: Progress | None) -> Iterator[Found]:
+def _search(index: Index, queries_QD: np.ndarray, k: int, progress: Progress | None) -> Iterator[Found]:
     for start in range(0, len(queries_QD), 8192):
-        yield index.search(queries_QD[start : start + 8192], k)  # type: ignore[attr-defined]
+        yield index.search(queries_QD[start : start + 8192], k)
         if progress:
             progress(min(start + 8192, len(queries_QD)), len(queries_QD))
 

@@ -45,7 +45,8 @@ class Plateau:
         if not 0 < share < 1:
             raise ValueError(f"share={share}: expected a share of the whole rise, above 0 and below 1")
         slow, fast = self.b_range
-        return tuple(-np.log1p(-share) / b for b in (self.b, fast, slow))  # type: ignore[return-value]
+        left = -float(np.log1p(-share))
+        return left / self.b, left / fast, left / slow
 
 
 def fit(x_P: np.ndarray, reward_P: np.ndarray) -> Plateau:

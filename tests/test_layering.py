@@ -14,8 +14,8 @@ ROOMS = {
     "selectors": {"schemas"},
     "flows": {"schemas", "generators", "filters", "selectors", "flows"},
 }
-ONLY_IN_FLOWS = {"ray", "prefect", "vllm", "openai", "typer"}
-ONE_HOME = {"ray": {"flows/cluster.py", "flows/worker.py"}, "vllm": {"flows/engines/vllm.py"}}
+ONLY_IN_FLOWS = {"ray", "prefect", "vllm", "openai", "typer", "trl"}
+ONE_HOME = {"ray": {"flows/cluster.py", "flows/worker.py"}, "vllm": {"flows/engines/vllm.py"}, "trl": {"flows/training/trl.py"}}
 FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 
 

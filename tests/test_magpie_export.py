@@ -26,7 +26,7 @@ SCORES = frame(Score, [
     Score("c1", "input_quality", 4.0, "good", "tagger", None),
     Score("c1", "task_category", None, "Math", "tagger", None),
     Score("c1", "language", 0.9, "EN", "lingua", None),
-    Score("a1", "instruct_reward", -3.5, None, "rm", None),
+    Score("a1", "reward", -3.5, None, "rm", None),
     Score("c2", "difficulty", None, None, "tagger", "no JSON"),
 ])  # fmt: skip
 NOTES = frame(Note, [

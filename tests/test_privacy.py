@@ -1,5 +1,6 @@
 """Personal data, contamination: examples that a reader can judge, and the laws of a filter."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import polars as pl
@@ -7,47 +8,91 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rookery.filters.privacy import found, luhn, masked, personal
+from rookery.filters.privacy import KINDS, found, masked, personal, scrubbed
 from rookery.filters.rules import partition
+from rookery.schemas.tables import Chat, Sampling, Turn
 from rookery.selectors.decontaminate import contamination, read_evaluations
+
+PIECES = [
+    "jane.doe@firm.co.uk", "user@example.com", "8.8.4.4", "10.0.0.7", "2606:4700::6810:85e5", "4111 1111 1111 1111", "078-05-1121",
+    "DE89 3704 0044 0532 0130 00", "MT84MALT011000012345MTLCAST001S", "+44 20 7946 0958", "(415) 555-2671", "AKIAIOSFODNN7EXAMPLE",
+    "1BoatSLRHtKNngkdXEeobR76b53LETtpyT", "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq", "3.14159", "1,000,000", "::", "<IP_ADDRESS>",
+]  # fmt: skip
+
+
+def rule_drops(text):
+    _, dropped = partition(pl.DataFrame({"text": [text]}), personal(pl.col("text")))
+    return dropped["reason"].to_list() == ["personal_data"]
 
 
 @pytest.mark.parametrize(
     ("text", "masked_text"),
     [
-        ("Write to jane.doe@firm.co.uk today", "Write to <EMAIL> today"),
-        ("Write to user@example.com today", "Write to user@example.com today"),
-        ("host 8.8.4.4, loopback 127.0.0.1", "host <IP>, loopback 127.0.0.1"),
-        ("card 4111 1111 1111 1111 ok", "card <CARD> ok"),
-        ("number 4111 1111 1111 1112 fails Luhn", "number 4111 1111 1111 1112 fails Luhn"),
-        ("IBAN DE89 3704 0044 0532 0130 00.", "IBAN <IBAN>."),
-        ("SSN 078-05-1120", "SSN <SSN>"),
-        ("call +44 20 7946 0958 now", "call <PHONE> now"),
-        ("call (415) 555-2671 now", "call <PHONE> now"),
-        ("key AKIAIOSFODNN7EXAMPLE here", "key <KEY> here"),
-        ("In 2024, 3 of 10 cost $1,000.50, see version 1.2.3", "In 2024, 3 of 10 cost $1,000.50, see version 1.2.3"),
+        ("Write to jane.doe@firm.co.uk today", "Write to <EMAIL_ADDRESS> today"),
+        ("host 8.8.4.4, or 2606:4700::6810:85e5", "host <IP_ADDRESS>, or <IP_ADDRESS>"),
+        ("card 4111 1111 1111 1111 ok", "card <CREDIT_CARD> ok"),
+        ("IBAN DE89 3704 0044 0532 0130 00.", "IBAN <IBAN_CODE>."),
+        ("Pay to DE89370400440532013000", "Pay to <IBAN_CODE>"),
+        ("SSN 219-09-9999", "SSN <US_SSN>"),
+        ("call +44 20 7946 0958 now", "call <PHONE_NUMBER> now"),
+        ("Call +1 415 555 2671, (415) 555-2671 or 415-555-2671.", "Call <PHONE_NUMBER>, <PHONE_NUMBER> or <PHONE_NUMBER>."),
+        ("to 1BoatSLRHtKNngkdXEeobR76b53LETtpyT", "to <CRYPTO>"),
+        ("key AKIAIOSFODNN7EXAMPLE here", "key <ACCESS_KEY> here"),
     ],
 )
-def test_personal_data(text, masked_text):
+def test_personal_data_goes(text, masked_text):
     assert masked(text) == masked_text
-    frame = pl.DataFrame({"text": [text, None]})
-    _, dropped = partition(frame, personal(pl.col("text")))
-    assert len(dropped) == 1 + (masked_text != text)
+    assert rule_drops(text)
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.text(alphabet="ab1234567890.-@ +()", max_size=60))
-def test_masking_leaves_nothing_to_find_but_what_it_wrote(text):
-    assert all(text[start:end] for _, start, end in found(text))
-    spans = found(text)
-    assert all(a[2] <= b[1] for a, b in pairwise(spans))
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Write to user@example.com or me@yourdomain.com",
+        "loopback 127.0.0.1, printer 192.168.0.1, mask 255.255.255.0, documented 192.0.2.7 and fe80::1",
+        "number 4111 1111 1111 1112 fails Luhn",
+        "DE88370400440532013000 fails its checksum",
+        "In 2024, 3 of 10 cost $1,000.50, see version 1.2.3",
+        "12 times 34 is 408; on 2024-05-06; pi is 3.14159; 1,000,000 people",
+        "Sort 3, 41, 5, 92, 6 and 53.",
+        "akiaiosfodnn7example in lower case is no key",
+    ],
+)
+def test_what_identifies_nobody_stays(text):
+    assert masked(text) == text
+    assert not rule_drops(text)
 
 
-def test_luhn_and_kinds():
-    assert luhn("4539 1488 0343 6467")
-    assert not luhn("8273 1232 7352 0569")
-    assert masked("a@b.org 8.8.8.8", kinds=["ip"]) == "a@b.org <IP>"
-    with pytest.raises(ValueError, match="expected some of email"):
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(PIECES) | st.text(alphabet="ab1234567890.-@ +():X", max_size=12), max_size=5).map(" ".join))
+def test_the_rule_finds_what_masking_replaces_and_pieces_do_not_overlap(text):
+    pieces = found(text)
+    assert rule_drops(text) == bool(pieces)
+    assert all(text[start:end] for _, start, end in pieces)
+    assert all(one[2] <= other[1] for one, other in pairwise(pieces))
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.text(max_size=80))
+def test_masking_twice_changes_nothing_more(text):
+    once = masked(f"{text} a@b.org")
+    assert masked(once) == once
+
+
+def test_a_scrubbed_chat_says_what_was_found():
+    turns = [Turn("user", "I am a@b.org"), Turn("assistant", "Hello a@b.org")]
+    logged = Chat("c", [], turns, "log", "m", "0", Sampling(1.0, 1.0, 8, None), "stop", 0, 0)
+    chat, counts = scrubbed(logged)
+    assert [turn.content for turn in chat.turns] == ["I am <EMAIL_ADDRESS>", "Hello <EMAIL_ADDRESS>"]
+    assert counts == {"EMAIL_ADDRESS": 2}
+    assert scrubbed(replace(logged, turns=[Turn("user", "Hi")])) == (replace(logged, turns=[Turn("user", "Hi")]), {})
+
+
+def test_kinds_may_be_chosen_and_a_row_without_text_cannot_be_judged():
+    assert masked("a@b.org 8.8.8.8", kinds=["IP_ADDRESS"]) == "a@b.org <IP_ADDRESS>"
+    _, dropped = partition(pl.DataFrame({"text": [None, "fine"]}, schema={"text": pl.String}), personal(pl.col("text")))
+    assert dropped.height == 1
+    with pytest.raises(ValueError, match=f"kinds: e-mail; expected some of {KINDS[0]}"):
         personal(pl.col("x"), kinds=["e-mail"])
 
 

@@ -125,3 +125,24 @@ def test_model_paths_are_meant_relative_to_the_recipe(tmp_path):
 @pytest.mark.parametrize("path", sorted((ROOT / "data" / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_recipes_are_good(path):
     load(path)
+
+
+def test_a_recipe_may_extend_another_of_its_folder(tmp_path):
+    (tmp_path / "a.yaml").write_text(
+        "name: a\nseed: 3\nengines: {main: {engine: fake, words: 5}}\ngenerate: {method: magpie, rows: 4}\n"
+        "judge: {method: pointwise, answers_first: true}\nanswer: {k: 2}\n"
+    )
+    (tmp_path / "b.yaml").write_text(
+        "extends: a.yaml\nname: b\nengines: {main: {words: 9}}\njudge: {method: aspects}\nanswer: {k: 3}\n"
+    )
+    recipe = load(tmp_path / "b.yaml")
+    assert (recipe.name, recipe.seed, recipe.engines["main"].words, recipe.generate.rows) == ("b", 3, 9, 4)
+    assert (recipe.judge.method, recipe.answer[0].k) == ("aspects", 3)
+
+
+@pytest.mark.parametrize("other", ["b.yaml", "a.yaml", "../a.yaml", "[1]"])
+def test_a_recipe_extends_no_circle_and_no_other_folder(tmp_path, other):
+    (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
+    (tmp_path / "b.yaml").write_text(f"extends: {other}\nname: b\n")
+    with pytest.raises(RecipeError, match="extends"):
+        load(tmp_path / "b.yaml")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rookery.filters.language import languages
-from rookery.filters.rewards import InstructReward, RewardDifference
+from rookery.filters.rewards import RewardDifference
 from rookery.filters.safety import Guard, GuardPrompt
 from rookery.filters.taggers import CATEGORIES, DIFFICULTIES, QUALITIES, Category, Difficulty, Quality
 from rookery.filters.tagging import read
@@ -127,7 +127,7 @@ def test_of_a_conversation_the_first_turn_is_tagged():
 def test_no_reply_breaks_the_reader(text):
     fields, why = read(text, Difficulty.shape)
     assert (fields is None) == bool(why)
-    assert fields is None or fields["difficulty"] in DIFFICULTIES
+    assert fields is None or fields.labels["difficulty"] in DIFFICULTIES
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -188,17 +188,11 @@ def test_languages_are_named_as_in_the_published_columns():
 # -- rewards ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_reward_is_raw_and_a_failure_is_null_with_its_reason():
-    assert run(InstructReward(), chat("How?", "So."), Clerk(score=-12.5))[0].value == -12.5
-    [lost] = run(InstructReward(), chat("How?", "So."), Clerk(score=lambda _: Reward(float("nan"), "error", "too long")))
-    assert (lost.value, lost.reason) == (None, "too long")
-
-
 def test_the_reward_difference_is_to_what_the_base_model_says():
     rewarder = Clerk(score=lambda turns: Reward(float(len(turns[-1].content))))
     base = Clerk(" A bird.\n")
     *scores, note = run(RewardDifference(), chat("What is a heron?", "A grey bird."), rewarder, base)
-    assert {score.name: score.value for score in scores} == {"instruct_reward": 12, "base_reward": 7, "reward_difference": 5}
+    assert {score.name: score.value for score in scores} == {"reward": 12, "base_reward": 7, "reward_difference": 5}
     assert (note.kind, note.text) == ("base_output", "A bird.")
     shown, decoding, _ = base.asked[0]
     assert shown.endswith("What is a heron?\n\n# Answer")

@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 
 from rookery.filters.checklist import Checklist, comparison, report
 from rookery.filters.feedback import FindFeedback, read_labels, windows
-from rookery.filters.pii import scrub, scrubbed
 from rookery.filters.spur import Estimate, Extract, Item, Summarize, impact, items_of
 from rookery.flows.wildfeedback import pair_faults
 from rookery.generators.chatlogs import UNKNOWN
 from rookery.generators.pairs import BestWorst
 from rookery.generators.wildfeedback import Expert, OnPolicy, approved, complaints, shortened
-from rookery.generators.wildfeedback_layout import annotated, annotations, pair_record, pair_rows
+from rookery.generators.wildfeedback_layout import annotated, pair_record, pair_rows, utterances
 from rookery.schemas.feedback import DSAT, SAT, STATES, Signal, head_and_tail, scores_of, signals_of
 from rookery.schemas.llm import Choice, Reply
 from rookery.schemas.tables import Answer, Chat, Drop, Note, Score, Seed, Turn, frame
@@ -330,39 +329,6 @@ def test_the_on_policy_filter_drops_ties_and_losses(label):
     assert pair_faults(verdicts, 0.5, judged=False) == {}
 
 
-# Personal data
-
-
-@pytest.mark.parametrize(
-    ("text", "clean"),
-    [
-        ("Write to bob.smith@example.com today", "Write to <EMAIL_ADDRESS> today"),
-        ("Call +1 415 555 2671 or 415-555-2671.", "Call <PHONE_NUMBER> or <PHONE_NUMBER>."),
-        ("Card 4111 1111 1111 1111, please", "Card <CREDIT_CARD>, please"),
-        ("Pay to DE89370400440532013000", "Pay to <IBAN_CODE>"),
-        ("from 192.168.0.1:", "from <IP_ADDRESS>:"),
-        ("SSN 219-09-9999", "SSN <US_SSN>"),
-        ("12 times 34 is 408; on 2024-05-06; pi is 3.14159; 1,000,000 people", None),
-        ("Sort 3, 41, 5, 92, 6 and 53.", None),
-    ],
-)
-def test_personal_data_goes_and_numbers_stay(text, clean):
-    assert scrub(text)[0] == (clean or text)
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.text(max_size=80))
-def test_scrubbing_twice_changes_nothing_more(text):
-    once, _ = scrub(f"{text} a@b.org")
-    assert scrub(once)[0] == once
-
-
-def test_a_scrubbed_chat_says_what_was_found():
-    chat, found = scrubbed(chat_of("I am a@b.org", "Hello a@b.org"))
-    assert [turn.content for turn in chat.turns] == ["I am <EMAIL_ADDRESS>", "Hello <EMAIL_ADDRESS>"]
-    assert found == {"EMAIL_ADDRESS": 2}
-
-
 # The published layout
 
 
@@ -388,8 +354,15 @@ def test_a_missing_utterance_breaks_its_conversation():
     assert only(Drop, rows)[0].reason == "broken_alternation"
 
 
+def test_a_record_that_is_no_object_costs_its_conversation_alone():
+    good = [utterance(0, "User", "Hi"), utterance(1, "Agent", "Yo")]
+    first, second = annotated([*good, "torn", *good])
+    assert [row.reason for row in first] == ["broken_alternation"]
+    assert isinstance(second[0], Chat)
+
+
 def test_what_is_written_is_read_back():
-    records = annotations(TALK, SIGNALS)
+    records = utterances(TALK, SIGNALS)
     assert {"Disatisfaction", "Preceeding", "Satisfaction-Justificiation"} <= set(records[0])
     [[chat, *scores]] = annotated(records)
     assert chat.turns == TALK.turns

@@ -52,6 +52,19 @@ CHAT: Mapping[Writer, float] = {
     varying.regenerate: 4,
     varying.task_guard: 8,
 }
+# The last phase: what the second one leaves weak.
+JUDGE: Mapping[Writer, float] = {
+    **{writer: 0.7 * share for writer, share in CHAT.items()},
+    dialogues.single: 600,
+    dialogues.practice: 60,
+    dialogues.echo: 0,
+    judging.pointwise: 10,
+    judging.pairwise: 10,
+    judging.pointwise_after: 70,
+    judging.pairwise_after: 60,
+    judging.matching: 60,
+    reacting.feedback: 16,
+}
 BASE: Mapping[Writer, float] = {
     dialogues.echo: 60,
     prose.article: 350,
@@ -60,7 +73,7 @@ BASE: Mapping[Writer, float] = {
     prose.task_list: 25,
     prose.assessment: 125,
 }
-MIXES = {"talk": TALK, "chat": CHAT, "base": BASE}
+MIXES = {"talk": TALK, "chat": CHAT, "judge": JUDGE, "base": BASE}
 
 
 def stream(shares: Mapping[Writer, float], seed: int) -> Iterator[Example]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ...schemas.prompts import fill, prompt
 from .tokens import END, START
 
-USER_WEIGHT = 0.3  # what users say is learnt too, for Magpie, but matters less than the answers
+USER_WEIGHT = 0.6  # what users say is learnt too, for Magpie, but matters less than the answers
 VERDICT_WEIGHT = 4.0
 
 

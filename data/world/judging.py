@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from random import Random
 
 from .checker import Verdict, judge
-from .examples import Example, dialogue, judged, say
+from .entities import NOUNS, TOWNS, WORDS
+from .examples import VERDICT_WEIGHT, Example, Piece, dialogue, judged, say
 from .families import advice, safety
 from .tasks import Task, draw_task, right_reply, wrong_reply
+from .tokens import END, START
 
+_THINGS = (*WORDS, *TOWNS, *NOUNS.values())
 ASPECTS = ("helpfulness", "honesty", "instruction following", "truthfulness")
 
 
@@ -70,36 +74,85 @@ def compared(rng: Random, task: Task, better: str, worse: str) -> Example:
     return judged("pairwise", prompt, letter)
 
 
-def _after(sort: str, task: Task, own: str, question: str, verdict: str) -> Example:
-    """A judge that has answered first. Its own answer is learnt where it is right, and only read where it is not."""
-    asked = dialogue(
+SHOWN_WEIGHT = 0.5  # of a right reply that is being judged: who expects it sees at once where another one departs
+
+
+def after(sort: str, task: Task, own: str, asked: Sequence[tuple[str, tuple[str, ...], str]]) -> Example:
+    """A judge that has answered first, and then judges once or several times: (prompt, replies shown in it, verdict).
+
+    Its own answer, and right replies that it is shown, are learnt; wrong ones are only read.
+    """
+    said = dialogue(
         sort,
         [{"role": "user", "content": task.instruction}, {"role": "assistant", "content": own}],
         trained=("assistant",) if judge(task, own).right else (),
     )
-    return Example(sort, (*asked.pieces, *judged(sort, question, verdict).pieces))
+    pieces = list(said.pieces)
+    for question, shown, verdict in asked:
+        pieces += [Piece(f"{START}user\n", 0.0), *_learning(question, {one for one in shown if judge(task, one).right})]
+        pieces += [Piece(f"{END}\n{START}assistant\n", 0.0), Piece(f"{verdict}{END}", VERDICT_WEIGHT), Piece("\n", 0.0)]
+    return Example(sort, tuple(pieces))
 
 
-def graded_after(task: Task, own: str, reply: str) -> Example:
-    question = say("judge/pointwise_after", response=reply)
-    return _after("pointwise", task, own, question, str(mark(judge(task, reply))))
+def _learning(text: str, right: set[str]) -> Iterator[Piece]:
+    """The text in pieces, with weight on the right replies in it."""
+    places = sorted((place, one) for one in right if (place := text.find(f":\n{one}\n")) >= 0)
+    end = 0
+    for place, one in places:
+        start = place + len(":\n")
+        yield Piece(text[end:start], 0.0)
+        yield Piece(one, SHOWN_WEIGHT)
+        end = start + len(one)
+    yield Piece(text[end:], 0.0)
 
 
-def compared_after(rng: Random, task: Task, own: str, better: str, worse: str) -> Example:
-    letter = rng.choice("AB")
-    one, two = (better, worse) if letter == "A" else (worse, better)
-    return _after("pairwise", task, own, say("judge/pairwise_after", response_a=one, response_b=two), letter)
+def graded_after(task: Task, own: str, shown: Sequence[str]) -> Example:
+    asked = [(say("judge/pointwise_after", response=one), (one,), str(mark(judge(task, one)))) for one in shown]
+    return after("pointwise after", task, own, asked)
+
+
+def compared_after(rng: Random, task: Task, own: str, pairs: Sequence[tuple[str, str]]) -> Example:
+    """`pairs` are of a better and a worse reply."""
+    asked = []
+    for better, worse in pairs:
+        letter = rng.choice("AB")
+        one, two = (better, worse) if letter == "A" else (worse, better)
+        asked.append((say("judge/pairwise_after", response_a=one, response_b=two), (one, two), letter))
+    return after("pairwise after", task, own, asked)
 
 
 def pointwise_after(rng: Random) -> Example:
     task = judged_task(rng)
-    right, wrong = replies(rng, task)
-    return graded_after(task, own_answer(rng, task), right if rng.random() < 0.5 else wrong)
+    shown = [rng.choice(replies(rng, task)) for _ in range(rng.choice((1, 2, 3)))]
+    return graded_after(task, own_answer(rng, task), shown)
 
 
 def pairwise_after(rng: Random) -> Example:
     task = judged_task(rng)
-    return compared_after(rng, task, own_answer(rng, task), *replies(rng, task))
+    return compared_after(rng, task, own_answer(rng, task), [replies(rng, task) for _ in range(rng.choice((1, 2)))])
+
+
+def matching(rng: Random) -> Example:
+    """Plain comparing, which judging stands on: a line of things, and lines that are the same or differ in one place."""
+    line = [rng.choice(_THINGS) if rng.random() < 0.5 else str(rng.randint(0, 999)) for _ in range(rng.randint(1, 5))]
+    own = ", ".join(line)
+    pieces = [Piece(f"{START}user\nSay: {own}{END}\n{START}assistant\n", 0.0), Piece(f"{own}{END}", 0.3), Piece("\n", 0.0)]
+    for _ in range(4):
+        other = list(line)
+        same = rng.random() < 0.5
+        while not same and other == line:
+            other[rng.randrange(len(line))] = rng.choice(_THINGS) if rng.random() < 0.5 else str(rng.randint(0, 999))
+        shown = ", ".join(other)
+        pieces += [
+            Piece(f"{START}user\n", 0.0),
+            *_learning(say("judge/pointwise_after", response=shown), {shown} if same else set()),
+        ]
+        pieces += [
+            Piece(f"{END}\n{START}assistant\n", 0.0),
+            Piece(f"{5 if same else 1}{END}", VERDICT_WEIGHT),
+            Piece("\n", 0.0),
+        ]
+    return Example("matching", tuple(pieces))
 
 
 def own_answer(rng: Random, task: Task) -> str:

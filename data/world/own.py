@@ -49,11 +49,12 @@ class Answers:
     def pointwise_after(self, rng: Random) -> Example:
         task, right, wrong = rng.choice(self.mixed if rng.random() < 0.7 else self.rows)
         sides = [side for side in (right, wrong) if side]
-        return judging.graded_after(task, rng.choice(right + wrong), rng.choice(rng.choice(sides)))
+        shown = [rng.choice(rng.choice(sides)) for _ in range(rng.choice((1, 2, 3)))]
+        return judging.graded_after(task, rng.choice(right + wrong), shown)
 
     def pairwise_after(self, rng: Random) -> Example:
         task, right, wrong = rng.choice(self.mixed)
-        return judging.compared_after(rng, task, rng.choice(right + wrong), rng.choice(right), rng.choice(wrong))
+        return judging.compared_after(rng, task, rng.choice(right + wrong), [(rng.choice(right), rng.choice(wrong))])
 
     def pairs(self) -> Iterator[tuple[Task, str, str]]:
         for task, right, wrong in self.mixed:

@@ -27,7 +27,10 @@ KINDS: tuple[Kind, ...] = (
 )
 FAMILIES = tuple(dict.fromkeys(kind.family for kind in KINDS))
 # How many dialogues of a hundred a family gets; the rest share evenly what is left.
-SHARES = {"place": 13.0, "arithmetic": 7.0, "string edits": 8.0, "translation": 7.0, "advice": 6.0}
+SHARES = {
+    "place": 11.0, "arithmetic": 8.0, "string edits": 9.0, "translation": 6.0, "advice": 6.0,
+    "sorting": 6.5, "counting": 6.0, "dates": 6.5, "python": 5.0,
+}  # fmt: skip
 _EVEN = (100 - sum(SHARES.values())) / (len(FAMILIES) - len(SHARES))
 
 _OPENERS = (

@@ -26,6 +26,7 @@ from torch import Tensor, distributed, multiprocessing
 from torch.nn import functional as F
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from . import freshness
 from .corpus import MIXES, stream
 from .examples import Example
 from .lean import hidden
@@ -42,7 +43,8 @@ class Plan:
     mix: str
     tokens: int
     seed: int
-    own_answers: bool = False
+    own_answers: bool = False  # judges the model's own answers as well
+    collects: bool = False  # which are drawn before this phase
     step_tokens: int = 4_000
     muon_rate: float = 0.012
     adam_rate: float = 0.002
@@ -54,7 +56,8 @@ PLANS = {
     "base": (Plan("base", 2_000_000, seed=21),),
     "chat": (
         Plan("talk", 8_000_000, seed=12, decay=0.2),
-        Plan("chat", 7_000_000, seed=13, muon_rate=0.01, warmup=0.005, decay=0.9, own_answers=True),
+        Plan("chat", 7_000_000, seed=13, muon_rate=0.01, warmup=0.005, decay=0.9, own_answers=True, collects=True),
+        Plan("judge", 4_000_000, seed=14, muon_rate=0.009, warmup=0.01, decay=0.9, own_answers=True),
     ),
 }
 # The answers of the model so far, checked, from which a later phase learns to judge.
@@ -155,7 +158,7 @@ def train(rank: int, start: Path | None, plan: Plan, folder: Path, answers: Path
     distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=WORKERS)
     tokenizer = load_tokenizer(DEMO / "chat")
     model = fresh_model() if start is None else LlamaForCausalLM.from_pretrained(start, dtype=torch.float32)
-    model.to(DEVICE)
+    model.to(DEVICE)  # type: ignore[arg-type]  # transformers' wrapping hides that it is a method
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     own = matrices[rank::WORKERS]
@@ -239,12 +242,14 @@ def main() -> None:
     folder, start = asked.folder or DEMO / asked.what, asked.start
     plans = PLANS[asked.what]
     for number, plan in enumerate(plans[asked.phase - 1 :], asked.phase):
-        if plan.own_answers:
+        if plan.collects:
             collect_answers(start or folder)
         print(f"phase {number}: {plan}", flush=True)
         answers = ANSWERS if plan.own_answers else None
         multiprocessing.spawn(train, (start, plan, folder, answers, random.randint(20_000, 60_000)), nprocs=WORKERS)
         start = folder
+    if folder == DEMO / "chat":
+        freshness.record()
 
 
 def collect_answers(folder: Path) -> None:

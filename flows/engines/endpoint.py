@@ -15,7 +15,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from math import exp
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from ...schemas.llm import Choice, Decoding, JSONSchema, Reply, Reward, Speaker
 from ...schemas.reasoning import separate
@@ -23,10 +23,13 @@ from ...schemas.tables import Turn
 from ...schemas.template import TemplateError
 from .first_token import Drawn, draw_without, failed
 from .gate import Gate, pause_seconds
-from .tokens import Chatter
+from .tokens import Chatter, tokenizer_of
 
 if TYPE_CHECKING:
+    from openai import Omit
     from openai.types import CompletionUsage
+    from openai.types.chat import ChatCompletionMessageParam
+    from openai.types.shared_params import ResponseFormatJSONSchema
 
     from .spec import EndpointSpec
 
@@ -72,9 +75,11 @@ class EndpointEngine:
         """Write the next turn: the assistant's by the chat route, the user's by the completions route."""
         if speaker == "user":
             return await self._user(turns, decoding, seed)
-        from openai import NOT_GIVEN, OpenAIError
+        from openai import OpenAIError, omit
 
-        shape = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema, "strict": True}}
+        shape: ResponseFormatJSONSchema | Omit = omit
+        if schema:
+            shape = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema, "strict": True}}
         try:
             answer = await self._ask(
                 lambda: self._client.chat.completions.create(
@@ -84,8 +89,8 @@ class EndpointEngine:
                     top_p=decoding.top_p,
                     max_tokens=decoding.max_tokens,
                     seed=seed,
-                    stop=list(decoding.stop) or NOT_GIVEN,
-                    response_format=shape if schema else NOT_GIVEN,
+                    stop=list(decoding.stop) or omit,
+                    response_format=shape,
                 )
             )
         except OpenAIError as error:
@@ -138,9 +143,7 @@ class EndpointEngine:
                     f"engine {self.model} at {self._spec.url} has no `tokenizer`, which opening a user turn needs; name "
                     "the model's folder or Hub name there"
                 )
-            from transformers import AutoTokenizer
-
-            self._chatter = Chatter(AutoTokenizer.from_pretrained(self._spec.tokenizer), self.model, self._spec.template)
+            self._chatter = Chatter(tokenizer_of(self._spec.tokenizer), self.model, self._spec.template)
         return self._chatter
 
     def close(self) -> None:
@@ -200,7 +203,7 @@ class EndpointEngine:
         stops: Sequence[str] = (),
         bias: dict[int, float] | None = None,
     ) -> Drawn:
-        from openai import NOT_GIVEN, OpenAIError
+        from openai import OpenAIError, omit
 
         try:
             answer = await self._ask(
@@ -211,8 +214,8 @@ class EndpointEngine:
                     top_p=decoding.top_p,
                     max_tokens=decoding.max_tokens,
                     seed=seed,
-                    stop=[*decoding.stop, *stops] or NOT_GIVEN,
-                    logit_bias={str(token_id): weight for token_id, weight in bias.items()} if bias else NOT_GIVEN,
+                    stop=[*decoding.stop, *stops] or omit,
+                    logit_bias={str(token_id): int(weight) for token_id, weight in bias.items()} if bias else omit,
                     extra_body={"stop_token_ids": list(stop_ids), "return_token_ids": True} if stop_ids else None,  # vLLM's own
                 )
             )
@@ -241,5 +244,6 @@ def _asked_for(error: Exception) -> float:
     return float(said) if said.isdigit() else 0.0
 
 
-def _messages(turns: Sequence[Turn]) -> list[dict[str, str]]:
-    return [{"role": turn.role, "content": turn.content} for turn in turns]
+def _messages(turns: Sequence[Turn]) -> list[ChatCompletionMessageParam]:
+    # The client has one type for each role, and a turn's role is text; a role that a server does not know, it refuses.
+    return cast("list[ChatCompletionMessageParam]", [{"role": turn.role, "content": turn.content} for turn in turns])

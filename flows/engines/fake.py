@@ -74,8 +74,11 @@ class FakeEngine:
         return Reply(" ".join(words).capitalize() + ".", "stop", len(prompt.split()), len(words))
 
     async def _draw(self, prompt: str, seed: int) -> random.Random | None:
-        """A source of chance for this question, after the latency; None if the question is to fail."""
-        spec = self._spec
+        """A source of chance for this question, after the latency; None if the question is to fail.
+
+        What it costs to make is a part of the latency, and not added to it: a real engine computes elsewhere.
+        """
+        spec, began = self._spec, time.monotonic()
         self._asked += 1
         self.tokens_in += len(prompt.split())
         if (spec.poison and spec.poison in prompt) or (spec.die_after and self._asked > spec.die_after):
@@ -86,16 +89,16 @@ class FakeEngine:
         self._full |= spec.memory_requests is not None and self._now > spec.memory_requests
         if self._full:
             raise OutOfMemory(f"the engine of {self.model} is out of memory: {self._now} requests at once")
-        await asyncio.sleep(spec.latency_seconds)
+        asked = digest(prompt)
+        fails = spec.error_share and random.Random(seed_of("fault", asked, seed)).random() < spec.error_share
+        drawn = random.Random(seed_of(asked, seed))
+        await asyncio.sleep(max(0.0, spec.latency_seconds - (time.monotonic() - began)))
         self._now -= 1
         self.steps += 1
         if self._log is not None:
             self._log.write(f"{digest(prompt, seed)}\n")
-        if spec.outage and Path(spec.outage).exists():
-            return None
-        if spec.error_share and random.Random(seed_of("fault", digest(prompt), seed)).random() < spec.error_share:
-            return None
-        return random.Random(seed_of(digest(prompt), seed))
+        out = spec.outage is not None and Path(spec.outage).exists()
+        return None if fails or out else drawn
 
 
 def _obeying(schema: dict, draw: random.Random) -> object:

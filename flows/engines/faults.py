@@ -8,7 +8,7 @@ from pathlib import Path
 from ...schemas.tables import Turn
 from ...schemas.template import TemplateError
 from .openings import TemplateSpec
-from .tokens import Chatter
+from .tokens import Chatter, tokenizer_of
 
 
 def template_faults(model: str) -> list[str]:
@@ -23,11 +23,9 @@ def template_faults(model: str) -> list[str]:
 
 def opening_faults(model: str, revision: str | None, template: TemplateSpec, steered: bool) -> list[str]:
     """Whether the model's template has a place where the user starts to speak: Magpie's pre-query."""
-    from transformers import AutoTokenizer
-
     steering = (Turn("system", "Users ask about birds."),) if steered else ()
     try:
-        Chatter(AutoTokenizer.from_pretrained(model, revision=revision), model, template).user_ids(steering)
+        Chatter(tokenizer_of(model, revision), model, template).user_ids(steering)
     except (TemplateError, OSError, ValueError) as error:
         return [f"model: {model}: {error}"]
     return []

@@ -44,6 +44,18 @@ class Tokenizer(Protocol):
     def apply_chat_template(self, conversation: list[dict[str, str]], **kwargs: object) -> str: ...
 
 
+def tokenizer_of(model: str, revision: str | None = None) -> Tokenizer:
+    """The tokenizer of a model's folder or Hub name, without the model.
+
+    Raises:
+        OSError, ValueError: where there is none.
+    """
+    from transformers import AutoTokenizer  # seconds, so not before it is needed
+
+    # Its special tokens are made by `__getattr__`, and the return types of its methods depend on their arguments.
+    return AutoTokenizer.from_pretrained(model, revision=revision)  # type: ignore[return-value]
+
+
 class Chatter:
     """One tokenizer's way of writing conversations."""
 

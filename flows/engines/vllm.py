@@ -13,7 +13,7 @@ import itertools
 import os
 from collections.abc import Sequence
 from math import exp
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from ...schemas.digest import canonical
 from ...schemas.llm import Choice, Decoding, JSONSchema, Reply, Reward, Speaker
@@ -24,7 +24,7 @@ from .first_token import Drawn, draw_without, failed
 from .tokens import Chatter, option_ids
 
 if TYPE_CHECKING:
-    from vllm import RequestOutput
+    from vllm import PoolingParams, RequestOutput, SamplingParams
     from vllm.outputs import PoolingRequestOutput
 
     from .spec import VllmSpec
@@ -101,8 +101,10 @@ class VllmEngine:
             max_tokens=1, temperature=0.0, logprob_token_ids=option, detokenize=False, output_kind=self._final
         )
         output = await self._submit(prompt_ids, params)
-        logprobs = output.outputs[0].logprobs[0]
-        shares = [exp(logprobs[token_id].logprob) for token_id in option]
+        logprobs = output.outputs[0].logprobs
+        assert logprobs is not None  # they were asked for
+        first = logprobs[0]
+        shares = [exp(first[token_id].logprob) for token_id in option]
         mass = sum(shares)
         if not mass > 0.0:
             return Choice(finish="error", error=f"the model gives no probability to any of {list(options)}")
@@ -200,7 +202,11 @@ class VllmEngine:
             return ""
         return f"the prompt has {len(prompt_ids)} tokens; {self.model} takes {self.window - room}"
 
-    async def _submit(self, prompt_ids: list[int], params: object) -> Output:
+    @overload
+    async def _submit(self, prompt_ids: list[int], params: SamplingParams) -> RequestOutput: ...
+    @overload
+    async def _submit(self, prompt_ids: list[int], params: PoolingParams) -> PoolingRequestOutput: ...
+    async def _submit(self, prompt_ids: list[int], params: SamplingParams | PoolingParams) -> Output:
         if self._death is not None:
             raise self._dead()
         name, answer = str(next(self._names)), asyncio.get_running_loop().create_future()
