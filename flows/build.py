@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 
 import polars as pl
@@ -174,24 +175,25 @@ def export_all(
 ) -> Exported:
     """Write the exports. `scores` are those that decide, `told` is all that the judges said. Returns their files, and what they skipped."""
     wanted = line.recipe.export
+    good, bad = line.recipe.thresholds() or (inf, -inf)  # asked for only where there are some
 
     def policy() -> str:
         return wanted.policy or line.recipe.policy()
 
     made = {
         "default": lambda: export.default(prompts, answers, pairs),
-        "unpaired": lambda: export.unpaired(prompts, answers, scores, hi=wanted.good, lo=wanted.bad),
+        "unpaired": lambda: export.unpaired(prompts, answers, scores, hi=good, lo=bad),
         "sft": lambda: export.sft(prompts, answers, scores),
         "candidates": lambda: export.candidates(prompts, answers, told),
         "reward_augmented": lambda: export_more.reward_augmented(prompts, answers, pairs, wanted.goals),
         "infalign": lambda: export_more.infalign(prompts, answers, scores, policy=policy()),
         "listwise": lambda: export_more.listwise(prompts, answers, scores),
         "magpie": lambda: magpie_set(line, prompts, answers, scores, wanted.magpie_set()),
-        "d2o": lambda: export_more.d2o(prompts, answers, below(scores, wanted.bad), policy=policy(), k=wanted.self_samples),
+        "d2o": lambda: export_more.d2o(prompts, answers, below(scores, bad), policy=policy(), k=wanted.self_samples),
     }
     parts: dict[str, list[Part]] = {}
     skipped: dict[str, export.Skipped] = {}
-    for name in wanted.configs:
+    for name in line.recipe.configs():
         table, skipped[name] = made[name]()
         parts[name] = line.folder.publish(name, table, ROWS_PER_FILE)
     return parts, skipped

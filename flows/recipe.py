@@ -60,6 +60,10 @@ Candidates = Annotated[
 Config = Literal["default", "unpaired", "sft", "candidates", "reward_augmented", "infalign", "listwise", "d2o", "magpie"]
 
 
+# Judges with a scale of their own: from which score an answer is good, and up to which it is bad.
+SCALES = {"pointwise": (4.0, 2.0), "aspects": (4.0, 2.0), "pairwise": (0.75, 0.25), "bleu": (0.8, 0.2)}
+
+
 class RecipeError(PlainError, ValueError):
     """A recipe that cannot be run. The message lists every fault, each with the field, the value and the remedy."""
 
@@ -90,8 +94,10 @@ class Exports(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     configs: tuple[Config, ...] = Field(("default", "unpaired", "sft", "candidates"), min_length=1)
-    good: float = Field(4.0, description="unpaired: an answer with this score or more is labelled true")
-    bad: float = Field(2.0, description="unpaired, d2o: an answer with this score or less is labelled false")
+    good: float | None = Field(None, description="unpaired: this score or more is labelled true; default: by the judge's scale")
+    bad: float | None = Field(
+        None, description="unpaired, d2o: this score or less is labelled false; default: by the judge's scale"
+    )
     goals: Goals = Field(Goals(), description="reward_augmented: how goals are written")
     policy: str | None = Field(None, description="infalign, d2o: model whose samples are the policy's own; default: the first")
     magpie: str | MagpieSet = Field(MagpieSet(), description="magpie: which rows stay; a set's name, or settings of your own")
@@ -164,6 +170,27 @@ class Recipe(BaseModel):
         yield from () if self.tag is None else (self.tag,)
         for part in (*self.answer, self.judge):
             yield from (part,) if isinstance(part, Step) else part.steps()
+
+    @model_validator(mode="after")
+    def _labels_need_thresholds(self) -> Recipe:
+        needing = [name for name in self.export.configs if name in ("unpaired", "d2o")]
+        if needing and self.thresholds() is None and self.export.configs != Exports.model_fields["configs"].default:
+            raise ValueError(
+                f"export: {' and '.join(needing)} need `good` and `bad`, since scores of judge {self.judge.method} have no fixed scale; "
+                "name both, or leave these configurations out"
+            )
+        return self
+
+    def configs(self) -> list[Config]:
+        """The configurations to write: those of the defaults that need thresholds only where there are any."""
+        return [name for name in self.export.configs if name not in ("unpaired", "d2o") or self.thresholds() is not None]
+
+    def thresholds(self) -> tuple[float, float] | None:
+        """Scores from which an answer is good, and up to which it is bad; None for a judge without a fixed scale."""
+        good, bad = SCALES.get(self.judge.method, (None, None))
+        good = good if self.export.good is None else self.export.good
+        bad = bad if self.export.bad is None else self.export.bad
+        return None if good is None or bad is None else (good, bad)
 
     def policy(self) -> str:
         """The model whose samples stand for the policy's own where an export needs them: the first that answers."""

@@ -16,7 +16,13 @@ PAIRWISE = {"method": "pairwise", "answers_first": True}
 def made(runs, **changes):
     engines = {name: {"engine": "fake", "cpus": 0.1, "in_flight": 16, "words": 7} for name in ("main", "second", "reward")}
     generate = {"method": "magpie", "rows": 12}
-    tree = {"name": "t", "engines": engines, "generate": generate, "export": {"configs": CONFIGS}, **changes}
+    tree = {
+        "name": "t",
+        "engines": engines,
+        "generate": generate,
+        "export": {"configs": CONFIGS, "good": 0.6, "bad": 0.4},
+        **changes,
+    }
     return build(parse(tree), runs)
 
 
