@@ -146,3 +146,9 @@ def test_a_recipe_extends_no_circle_and_no_other_folder(tmp_path, other):
     (tmp_path / "b.yaml").write_text(f"extends: {other}\nname: b\n")
     with pytest.raises(RecipeError, match="extends"):
         load(tmp_path / "b.yaml")
+
+
+def test_a_recipe_that_was_written_out_in_full_is_still_the_recipe():
+    """A run writes every default down, and deployments and `retry` read that."""
+    recipe = parse({**GOOD, "judge": {"method": "pairwise"}})
+    assert parse(recipe.model_dump(mode="json")) == recipe
