@@ -22,7 +22,7 @@ from ..selectors.rouge import rouge_l
 from .answers import answered
 from .made import as_drops
 from .methods import ISheep
-from .stage import Line, content
+from .stage import Line, code_of, content
 
 CALL = 100  # instructions that a call of the reference accepts before it forgets them
 ASKED, SAID = pl.col("turns").list.get(0).struct.field("content"), pl.col("turns").list.last().struct.field("content")
@@ -81,7 +81,8 @@ def written(method: ISheep, line: Line, writer: Writer, wanted: int) -> tuple[Da
         good, broken = partition(table, *answer_rules(method.answer_rules, INSTRUCTION, GIVEN, SAID))
         return good, as_drops("rules", broken.with_columns(detail=pl.lit("")))
 
-    ruled = line.sieve(f"rules-{number}", Chat, said, {"rules": list(method.answer_rules)}, pass_rules)
+    told = {"rules": list(method.answer_rules), "code": code_of(answer_rules)}
+    ruled = line.sieve(f"rules-{number}", Chat, said, told, pass_rules)
     marks, chosen = _assessed(method, line, writer, ruled)
     data = _data(method, prompts, answers, marks, chosen)
     quality, following = (_mean(marks, name) for name in ("quality", "following"))
@@ -140,6 +141,7 @@ def _sorted_out(
 
     told = {
         "rules": list(method.instruction_rules),
+        "code": code_of(instruction_rules),
         "most_alike": method.most_alike,
         "within": method.alike_within,
         "known": digest([*seeds, *before], list(writer.questions)),

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import FunctionType
 
 import polars as pl
 from prefect import task
@@ -171,8 +172,8 @@ def content(table: pl.DataFrame) -> str:
 
 
 @cache
-def code_of(step: type) -> str:
-    """A digest of a step's file, and of those of its room that it imports, without comments and docstrings.
+def code_of(step: type | FunctionType) -> str:
+    """A digest of a step's or function's file, and of those of its room that it imports, without comments and docstrings.
 
     Code that changed makes another stage. The schemas are left out: what they change shows in the rows, or in `FORMAT`.
     """

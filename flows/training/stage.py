@@ -68,7 +68,7 @@ def trained(line: Line, name: str, tuning: SFT | DPO, start: VllmSpec, rows: pl.
     made_from: dict[str, Plain] = {
         "format": FORMAT,
         "tuning": tuning.model_dump(mode="json", exclude={"engine", "cpus", "gpus", "checkpoint_steps"}),
-        "code": code_of(SFT),
+        "code": code_of(Model),  # this file, and those beside it that it imports
         "model": {"model": start.name, "revision": start.resolved_revision(), "template": start.template.identity()},
         "called": called,
         "rows": content(table),
