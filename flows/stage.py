@@ -31,10 +31,11 @@ from ..schemas.tables import Drop, Row, conform, rows
 from .cluster import Fleet, TooLarge
 from .dispatch import Dispatcher
 from .durable import StoreError
-from .ledger import Ledger
+from .ledger import Ledger, spent_by
+from .lineage import NOT_RUN, State
 from .progress import Meter
 from .recipe import Recipe, engines_of
-from .reuse import take_over
+from .reuse import open_again, take_over
 from .store import RunFolder, StageFolder
 from .work import Collector, Work
 
@@ -105,6 +106,17 @@ class Line:
             self.reused[name] = f"all {manifest.rows_in}"
         self.finished.append((stage, manifest))
         return stage.read(kind, kind, 1)
+
+    def _opens_again(self, work: Work, manifest: StageManifest) -> bool:
+        """Whether a finished stage has rows that are to run (again): failed ones on request, others if the budget was raised."""
+        states: set[State] = {"failed"} if self.retry else set()
+        ran = manifest.rows_in - manifest.dropped.get(NOT_RUN, 0)
+        if NOT_RUN in manifest.dropped and not self.ledger.used_up(work.name, spent_by(manifest), ran):
+            states.add("not_run")
+        again = open_again(work.stage, manifest, work.kinds, list(work.shards()), states) if states else 0
+        if again:
+            self.console.print(f"{work.name}: {again} rows are to run again")
+        return again > 0
 
     def open(self, name: str, made_from: dict) -> StageFolder:
         """The folder of the next stage."""
