@@ -55,7 +55,8 @@ class Pool:
         self._start()
 
     def _start(self) -> None:
-        remote: Any = ray.remote(concurrency_groups={WATCH: 2})(Worker).options(
+        as_actor: Any = ray.remote  # its stub knows no concurrency groups
+        remote = as_actor(concurrency_groups={WATCH: 2})(Worker).options(
             num_cpus=self._cpus,
             num_gpus=self.spec.gpus(),
             max_restarts=RESTARTS,
@@ -109,7 +110,7 @@ class Pool:
     async def pulse(self, number: int, seconds: float) -> Pulse | None:
         """A sign of life of one actor; None if there is none in time, or no process at present."""
         try:
-            asked = self.actors[number].pulse.options(concurrency_group=WATCH).remote()
+            asked: Any = self.actors[number].pulse.options(concurrency_group=WATCH).remote()
             return await asyncio.wait_for(asked, seconds)
         except (TimeoutError, Died):
             return None
@@ -117,7 +118,7 @@ class Pool:
     async def stack(self, number: int, seconds: float) -> str:
         """Where one actor stands, for a reader."""
         try:
-            asked = self.actors[number].stack.options(concurrency_group=WATCH).remote()
+            asked: Any = self.actors[number].stack.options(concurrency_group=WATCH).remote()
             return await asyncio.wait_for(asked, seconds)
         except (TimeoutError, Died) as error:
             return f"  its stack cannot be had ({type(error).__name__})"
@@ -131,7 +132,7 @@ class Pool:
     async def tokens(self) -> tuple[int, int]:
         """Tokens in and out since it was last asked, or heard of, by all its actors that answer."""
         calls = [actor.counted.remote() for actor in self.actors]
-        told = await asyncio.gather(*calls, return_exceptions=True)
+        told: list[Any] = await asyncio.gather(*calls, return_exceptions=True)
         since = [self.tokens_since(one) for one in told if isinstance(one, Finished)]
         return sum(read for read, _ in since), sum(written for _, written in since)
 

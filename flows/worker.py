@@ -20,7 +20,7 @@ from typing import Any, NoReturn, TypeVar
 from ray.actor import ActorHandle
 from ray.exceptions import RayActorError
 
-from ..schemas.llm import Choice, Decoding, JSONSchema, Reply, Reward, Speaker
+from ..schemas.llm import LLM, Choice, Decoding, JSONSchema, Reply, Reward, Speaker
 from ..schemas.step import Step
 from ..schemas.tables import Chat, Drop, Named, Row, Turn, text_of
 from .engines.death import EngineDead, OutOfMemory
@@ -114,7 +114,8 @@ class Worker:
 
     async def _one(self, step: Step, stage: str, row: Named, others: Sequence[Remote]) -> tuple[str, list[Row], bool]:
         async with self._room:
-            witnesses = [Witness(llm) for llm in (self.llm, *others)]
+            llms: tuple[LLM, ...] = (self.llm, *others)
+            witnesses = [Witness(llm) for llm in llms]
             self._rows += 1
             try:
                 made = list(await step(row, *witnesses))
