@@ -100,6 +100,21 @@ def show(
 
 
 @app.command()
+def watch(
+    run: Annotated[Path, typer.Argument(help="folder of a run, at work or not", metavar="RUN")],
+    once: Annotated[bool, typer.Option("--once", help="print the table once")] = False,
+) -> None:
+    """Show how far each stage of a run is, from any terminal that sees its folder; Ctrl-C ends the watching, not the run."""
+    from .flows import watch as watching
+
+    with _plain_errors():
+        try:
+            watching.watch(run, once=once)
+        except KeyboardInterrupt:
+            return
+
+
+@app.command()
 def report(run: Annotated[Path, typer.Argument(help="folder of a finished run", metavar="RUN")]) -> None:
     """Write report.html anew: the funnel, the scores, the judge, pairs and drops, on one page that needs no network."""
     from .flows import release

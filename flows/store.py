@@ -21,7 +21,7 @@ from typing import Self
 import polars as pl
 import yaml
 
-from ..schemas.manifest import FORMAT, Part, RunManifest, StageManifest
+from ..schemas.manifest import FORMAT, Part, RunManifest, StageManifest, StageStatus
 from ..schemas.tables import Drop, Row, conform, frame
 from .durable import Journal, Spent, StoreError, describe, disk_errors, read_journal, sync_folder, write, write_parquet
 from .lineage import Outcome, outcomes
@@ -180,6 +180,20 @@ class StageFolder:
         for path in sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True):
             yield StageFolder(path)
 
+    def tell(self, status: StageStatus) -> None:
+        """Say how far the stage is; not worth an fsync."""
+        aside = self.path / ".status.tmp"
+        with disk_errors(aside):
+            aside.write_text(status.model_dump_json(), encoding="utf-8")
+            aside.rename(self.path / "status.json")
+
+    def status(self) -> StageStatus | None:
+        """How far the stage was when it last said so; None before that, and when it is finished."""
+        try:
+            return StageStatus.model_validate_json((self.path / "status.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+
     def parts(self) -> list[Part]:
         """All committed files, with their digests."""
         found = sorted(self.path.rglob("part-*.parquet"))
@@ -189,6 +203,7 @@ class StageFolder:
         """Write the manifest; the journal has served."""
         write(self.path / "manifest.json", manifest.model_dump_json(indent=2).encode())
         self._journal.unlink(missing_ok=True)
+        (self.path / "status.json").unlink(missing_ok=True)
 
     def journaled(self) -> tuple[dict[str, list[Row]], Spent]:
         """Finished rows of a stage that was cut short (id of the input row -> what it became), and what they cost."""

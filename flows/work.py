@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import polars as pl
 from rich.console import Console
 
 from ..schemas.digest import digest
-from ..schemas.manifest import StageManifest
+from ..schemas.manifest import StageManifest, StageStatus
 from ..schemas.step import Step
 from ..schemas.tables import Chat, Drop, Row, Seed, rows, text_of
 from .cluster import Fleet
@@ -20,6 +21,8 @@ from .ledger import Ledger, cost_of
 from .lineage import NOT_RUN, Outcome, index, keys, state_of
 from .progress import Meter
 from .store import StageFolder
+
+TELL_EVERY_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class Collector:
         self._work, self._journal, self._meter, self._spent = work, journal, meter, spent
         self._done = journaled
         self._failed: set[str] = set()
+        self._dropped = Counter(row.reason for made in journaled.values() for row in made if isinstance(row, Drop))
+        self._told = 0.0  # when the status was written, seconds of the monotonic clock
         self._shards = pending
         self._ids = {part: shard["id"].to_list() for part, shard in pending.items()}
         self._part = {name: part for part, ids in self._ids.items() for name in ids}
@@ -83,6 +88,7 @@ class Collector:
         self._spend(cost, [(name, made) for name, made in delivery.done if name not in self._failed])
         self._meter.add(len(delivery.done), cost.tokens_in, cost.tokens_out)
         self._add(delivery.done)
+        self._tell()
 
     def enough(self) -> bool:
         """Whether the budget says that no more rows are to be run."""
@@ -110,9 +116,29 @@ class Collector:
 
     def _add(self, done: list[tuple[str, list[Row]]]) -> None:
         for name, made in done:
+            self._dropped.update(row.reason for row in made if isinstance(row, Drop))
             self._done[name] = made
             self._missing[self._part[name]] -= 1
         self.commit_whole()
+
+    def _tell(self) -> None:
+        """Write the status, now and then: `rookery watch` reads it."""
+        if time.monotonic() - self._told < TELL_EVERY_SECONDS:
+            return
+        self._told = time.monotonic()
+        height = self._work.table.height
+        self._work.stage.tell(
+            StageStatus(
+                stage=self._work.name,
+                rows=height,
+                done=height - sum(self._missing.values()),
+                dropped=dict(self._dropped),
+                tokens_in=self._spent.tokens_in,
+                tokens_out=self._spent.tokens_out,
+                seconds=self._spent.seconds,
+                at=time.time(),
+            )
+        )
 
     def commit_whole(self) -> None:
         """Commit every part that misses no row."""

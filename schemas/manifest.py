@@ -37,6 +37,21 @@ class StageManifest(BaseModel):
     parts: list[Part]
 
 
+class StageStatus(BaseModel):
+    """How far a stage is that is at work: told every few seconds, gone when it is finished."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: str
+    rows: int  # to be done
+    done: int  # rows done, dropped ones included
+    dropped: dict[str, int]  # by reason
+    tokens_in: int = 0
+    tokens_out: int = 0
+    seconds: float = 0.0
+    at: float  # when this was told, seconds since 1970
+
+
 class RunManifest(BaseModel):
     """One finished run."""
 
