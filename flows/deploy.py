@@ -28,8 +28,8 @@ class ServeError(PlainError, RuntimeError):
 
 
 def read_recipe(path: str) -> dict[str, object]:
-    """A build step: the recipe of a file, checked, as plain values under `tree`."""
-    return {"tree": load(Path(path)).model_dump(mode="json")}
+    """A build step: the recipe of a file, checked, as plain values under `tree`; under `folder` where runs shall start."""
+    return {"tree": load(Path(path)).model_dump(mode="json"), "folder": str(Path.cwd())}
 
 
 def serve(folder: Path, *, host: str, port: int, pool: str, limit: int) -> None:

@@ -25,8 +25,10 @@ def test_ready_recipes_load(path):
     assert load(path).name == path.stem
 
 
-def test_there_is_a_recipe_for_each_form_of_the_method():
-    assert {path.stem for path in RECIPES} == {"magpie-single", "magpie-multi-turn", "magpie-domains", "magpie-dpo"}
+def test_there_is_a_recipe_for_each_form_of_the_method_and_each_of_the_papers_sets():
+    forms = {"single", "multi-turn", "domains", "dpo"}
+    sets = {"air", "pro", "pro2", "pro3", "pro4", "pro5", "pro6", "notebook"}
+    assert {path.stem.removeprefix("magpie-") for path in RECIPES} == forms | sets
 
 
 def test_a_recipe_that_steers_a_model_without_a_system_slot_is_refused(tmp_path):
