@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import gc
 import hashlib
 import inspect
 import io
@@ -150,8 +151,11 @@ def _spread(work: Work, made_from: dict) -> tuple[StageManifest, str]:
     if reuse:
         work.console.print(f"{work.name}: {reuse} rows are there from an earlier run, {len(todo)} to do")
 
-    with stage.journal() as journal, Meter(work.name, height, work.console, done=height - len(todo)) as meter:
-        collector = Collector(work, pending, journaled, journal, meter, spent)
+    with (
+        stage.journal() as journal,
+        Meter(work.name, height, work.console, done=height - len(todo)) as meter,
+        Collector(work, pending, journaled, journal, meter, spent) as collector,
+    ):
         collector.commit_whole()
         if todo:
             names = engines_of(work.step)
@@ -159,6 +163,7 @@ def _spread(work: Work, made_from: dict) -> tuple[StageManifest, str]:
             pool.about()  # raises, with the engine's own reason, if it does not start
             collector.loaded()
             meter.engines_are_up()
+            gc.freeze()  # nor are lanes to wait while all of Prefect and Ray is looked over for garbage
             asyncio.run(
                 Dispatcher(
                     step=work.step,
@@ -171,6 +176,7 @@ def _spread(work: Work, made_from: dict) -> tuple[StageManifest, str]:
                 ).run(todo)
             )
         collector.leave_out()
+        collector.written()
     manifest = collector.manifest(made_from)
     stage.finish(manifest)
     return manifest, reuse

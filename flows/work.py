@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Self
 
 import polars as pl
 from rich.console import Console
@@ -55,7 +57,11 @@ class Work:
 
 
 class Collector:
-    """Takes finished rows in any order, journals them, and commits a part when all its rows are there, in their order."""
+    """Takes finished rows in any order, journals them, and commits a part when all its rows are there, in their order.
+
+    Parts are written by a thread beside: to make one durable takes as long as a few hundred rows, and lanes would wait for it.
+    The journal holds the rows until then.
+    """
 
     def __init__(
         self,
@@ -70,11 +76,19 @@ class Collector:
         self._done = journaled
         self._failed: set[str] = set()
         self._dropped = Counter(row.reason for made in journaled.values() for row in made if isinstance(row, Drop))
+        self._writer = ThreadPoolExecutor(1, "parts")  # one, so that parts are written in turn
+        self._writing: list[Future[None]] = []
         self._told = 0.0  # when the status was written, seconds of the monotonic clock
         self._shards = pending
         self._ids = {part: shard["id"].to_list() for part, shard in pending.items()}
         self._part = {name: part for part, ids in self._ids.items() for name in ids}
         self._missing = {part: sum(name not in journaled for name in ids) for part, ids in self._ids.items()}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._writer.shutdown()
 
     def loaded(self) -> None:
         """GPUs are held while engines load, too."""
@@ -141,16 +155,26 @@ class Collector:
         )
 
     def commit_whole(self) -> None:
-        """Commit every part that misses no row."""
-        work = self._work
+        """Have every part written that misses no row. Raises what went wrong with earlier ones."""
         for part in [part for part, missing in self._missing.items() if missing == 0]:
             made = [(name, self._done.pop(name)) for name in self._ids[part]]
             told = [Outcome(state_of(some, name in self._failed), some) for name, some in made]
-            inputs = keys(work.step.consumes, self._shards[part])
-            main, *others = work.kinds
-            flat = [row for _, some in made for row in some]
-            work.stage.commit(part, main, flat, others, index(inputs, told, work.kinds))
+            self._writing.append(self._writer.submit(self._commit, part, told))
             del self._missing[part]
+        while self._writing and self._writing[0].done():
+            self._writing.pop(0).result()
+
+    def _commit(self, part: int, told: Sequence[Outcome]) -> None:
+        work = self._work
+        inputs = keys(work.step.consumes, self._shards[part])
+        main, *others = work.kinds
+        flat = [row for outcome in told for row in outcome.rows]
+        work.stage.commit(part, main, flat, others, index(inputs, told, work.kinds))
+
+    def written(self) -> None:
+        """Wait until all parts are on disk."""
+        for part in self._writing:
+            part.result()
 
     def manifest(self, made_from: dict) -> StageManifest:
         """What the finished stage says of itself."""

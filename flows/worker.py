@@ -7,6 +7,7 @@ at once (`os._exit`: Ray restarts a crashed actor, but not one that left politel
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import os
 import platform
@@ -84,6 +85,7 @@ class Worker:
         self._life = f"{os.getpid()}-{id(self)}"
         self._rows = 0
         self._works_at: tuple[asyncio.AbstractEventLoop, int] | None = None
+        gc.freeze()  # what is imported by now stays: a collection that looks it all over would stop every row
 
     async def about(self) -> tuple[str, str]:
         """Model and revision, once the engine is up."""
