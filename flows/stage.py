@@ -28,6 +28,7 @@ from ..schemas.manifest import FORMAT, StageManifest
 from ..schemas.prompts import prompt
 from ..schemas.step import Step
 from ..schemas.tables import Drop, Row, conform, rows
+from .append import Published
 from .cluster import Fleet, TooLarge
 from .dispatch import Dispatcher
 from .durable import StoreError
@@ -55,6 +56,7 @@ class Line:
     reused: dict[str, str] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     retry: bool = False  # run rows again that an engine failed on
+    published: Published | None = None  # what a recipe with `append` adds to
     _number: int = 0
 
     def spread(self, name: str, step: Step, table: pl.DataFrame) -> Tables:
