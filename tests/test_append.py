@@ -19,8 +19,8 @@ from rookery.tests.hub_server import serving
 QUICK = Patience(tries=2, first_wait_seconds=0.001)
 
 
-def recipe(name="night", rows=60, words=2, append=None, **changes):
-    """Texts of two words out of seventeen: two nights are bound to say the same now and then."""
+def recipe(name="night", rows=200, words=3, append=None, **changes):
+    """Texts of three words out of seventeen: two nights are bound to say the same now and then."""
     tree = {
         "name": name,
         "engines": {"main": {"engine": "fake", "cpus": 0.1, "words": words}},
@@ -77,8 +77,8 @@ def test_another_thing_published_is_another_dataset(tmp_path):
     for name, content in (("a", '{"prompt": "Amber brook."}\n'), ("b", '{"prompt": "Nothing like it"}\n')):
         (tmp_path / f"{name}.jsonl").write_text(content)
     options = {"duplicates": ["exact"]}
-    build(recipe(append={"to": str(tmp_path / "b.jsonl"), **options}, words=1, rows=40), tmp_path)
-    run = build(recipe(append={"to": str(tmp_path / "a.jsonl"), **options}, words=1, rows=40), tmp_path)
+    build(recipe(append={"to": str(tmp_path / "b.jsonl"), **options}, rows=40), tmp_path)
+    run = build(recipe(append={"to": str(tmp_path / "a.jsonl"), **options}, rows=40), tmp_path)
     assert len(list(run.glob("stages/*-append-*"))) == 2
     assert len(list(run.glob("published-*.parquet"))) == 2
 
@@ -172,7 +172,7 @@ def test_each_night_is_released_beside_the_others(tmp_path, monkeypatch):
         assert not again.plan.delete
     assert len(set(tags)) == 3
     shards = sorted(name for name in there if name.startswith("default/"))
-    assert shards == [f"default/train-night-{name}-00000-of-00001.parquet" for name in ("01", "01-0", "02")]
+    assert shards == sorted(f"default/train-night-{name}-00000-of-00001.parquet" for name in ("01", "01-0", "02"))
     for name, data in there.items():
         if name.endswith(".parquet"):
             (tmp_path / "hub" / name).parent.mkdir(parents=True, exist_ok=True)
