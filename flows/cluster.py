@@ -50,6 +50,7 @@ class Pool:
     def __init__(self, name: str, spec: AnySpec, cpus: float) -> None:
         self.name, self.spec, self._cpus = name, spec, cpus
         self.actors: list[ActorHandle] = []
+        self._ups: list[ray.ObjectRef[tuple[str, str]]] = []  # the actors' first answers
         self._about: tuple[str, str] | None = None
         self._counted: dict[str, tuple[int, int]] = {}
         self._start()
@@ -67,17 +68,18 @@ class Pool:
         # As an argument: what is in a runtime environment, Ray writes into its logs and shows in its dashboard.
         keys = {name: os.environ[name] for name in self.spec.secrets() if name in os.environ}
         self.actors = [remote.remote(self.name, self.spec, keys) for _ in range(self.spec.actors)]
+        self._ups = [actor.about.remote() for actor in self.actors]
 
     def about(self) -> tuple[str, str]:
-        """Model and revision; waits until an engine is up, a smaller one if it is too large for its memory.
+        """Model and revision; waits until the first engine is up, a smaller one if it is too large for its memory.
 
         Raises:
             ClusterError: if the engine cannot start, with its own reason.
         """
         while self._about is None:
             try:
-                told: ray.ObjectRef[tuple[str, str]] = self.actors[0].about.remote()
-                self._about = ray.get(told)
+                [first], _ = ray.wait(self._ups, num_returns=1)  # the others' machines may be still to come
+                self._about = ray.get(first)
             except Died as error:
                 if is_out_of_memory(str(error)):
                     self.shrink(self.spec.in_flight, reason_of(error))
@@ -137,8 +139,10 @@ class Pool:
         return sum(read for read, _ in since), sum(written for _, written in since)
 
     def remote(self) -> Remote:
-        """The pool as a step's second model."""
-        return Remote(self.actors, *self.about())
+        """The pool as a step's second model: the actors that have come up."""
+        about = self.about()
+        up, _ = ray.wait(self._ups, num_returns=len(self._ups), timeout=0)
+        return Remote([actor for actor, told in zip(self.actors, self._ups, strict=True) if told in up], *about)
 
     def close(self) -> None:
         """End the actors; their memory is free for the next stage."""
@@ -223,7 +227,7 @@ class Fleet:
         if not ray.is_initialized():
             self._own = True
             ray.init(
-                address=self._address,
+                address=self._address or "local",  # without one, Ray would join any cluster that it finds on this machine
                 include_dashboard=False if self._address is None else None,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
