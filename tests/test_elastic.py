@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ray._private.utils import reset_ray_address
+from ray._common.utils import reset_ray_address
 from ray.cluster_utils import Cluster
 
 RECIPE = {
@@ -25,7 +25,7 @@ RECIPE = {
 }
 WITHIN_SECONDS = 300.0
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = [pytest.mark.proof, pytest.mark.usefixtures("prefect_server")]
 
 
 @pytest.fixture(scope="module")
