@@ -6,6 +6,7 @@ generate -> clean -> append -> tag -> choose -> answer -> judge -> pair -> publi
 from __future__ import annotations
 
 import importlib.metadata
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -28,6 +29,7 @@ from .append import Published, lacking
 from .cluster import Fleet
 from .ledger import Ledger
 from .lineage import NOT_RUN
+from .logs import logged
 from .made import Made, as_drops
 from .magpie_set import magpie_set
 from .methods import CodecLM, ISheep, WildFeedback
@@ -60,8 +62,9 @@ def build(
     if edition:
         recipe = recipe.edition(_scheduled_for().strftime(edition))
     console = Console()
-    with RunFolder(runs / recipe.name) as folder, Fleet(recipe.engines, recipe.cluster) as fleet:
+    with RunFolder(runs / recipe.name) as folder, Fleet(recipe.engines, recipe.cluster) as fleet, ExitStack() as stack:
         folder.claim(recipe.model_dump(mode="json"))
+        stack.enter_context(logged(folder.path, recipe.name))
         line = Line(recipe, folder, fleet, console, retry=retry)
         if recipe.append is not None:
             line.published = Published(published(recipe.append, recipe.name, runs, folder.path), runs / VECTORS)

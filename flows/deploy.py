@@ -19,6 +19,7 @@ import httpx
 
 from ..schemas.errors import PlainError
 from .recipe import load
+from .select_flow import load as load_selection
 
 STARTS_WITHIN_SECONDS = 300.0  # the server, on a busy small machine
 
@@ -30,6 +31,11 @@ class ServeError(PlainError, RuntimeError):
 def read_recipe(path: str) -> dict[str, object]:
     """A build step: the recipe of a file, checked, as plain values under `tree`; under `folder` where runs shall start."""
     return {"tree": load(Path(path)).model_dump(mode="json"), "folder": str(Path.cwd())}
+
+
+def read_selection(path: str) -> dict[str, object]:
+    """The same of a selection."""
+    return {"tree": load_selection(Path(path)).model_dump(mode="json"), "folder": str(Path.cwd())}
 
 
 def serve(folder: Path, *, host: str, port: int, pool: str, limit: int) -> None:

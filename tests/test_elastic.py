@@ -5,16 +5,19 @@ A node here is a raylet of its own with one CPU, so one engine to a machine; the
 
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 from ray._common.utils import reset_ray_address
 from ray.cluster_utils import Cluster
+from support import free_port
 
 RECIPE = {
     "name": "e",
@@ -31,7 +34,7 @@ pytestmark = [pytest.mark.proof, pytest.mark.usefixtures("prefect_server")]
 @pytest.fixture(scope="module")
 def cluster():
     """A head without CPUs; machines are added by the tests."""
-    quick = {"health_check_period_ms": 1000, "health_check_failure_threshold": 3}
+    quick = {"health_check_period_ms": 1000, "health_check_failure_threshold": 3, "metrics_report_interval_ms": 1000}
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": quick, "include_dashboard": False})
     reset_ray_address()  # or every other Ray on this machine would join it
     try:
@@ -51,6 +54,16 @@ def start(folder: Path, cluster: Cluster, actors: int) -> subprocess.Popen:
 def at_work(folder: Path) -> int:
     """How many engines have answered anything: each process writes into a file of its own."""
     return sum(file.stat().st_size > 0 for file in (folder / "requests").iterdir())
+
+
+def scraped(port: int) -> set[str]:
+    """Our metrics that Ray's agent on a machine serves to Prometheus, with a value above zero."""
+    try:
+        page = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5.0).text
+    except httpx.HTTPError:
+        return set()
+    found = re.finditer(r'^ray_rookery_(\w+?)(?:_total)?\{[^}]*engine="main"[^}]*\} (\S+)$', page, re.MULTILINE)
+    return {one[1] for one in found if float(one[2]) > 0}
 
 
 def until(what, process: subprocess.Popen) -> None:
@@ -77,8 +90,10 @@ def digests(folder: Path) -> dict[str, str]:
 
 def test_machines_come_and_go_during_a_run_and_another_takes_it_up(cluster, tmp_path):
     whole, changed, moved = tmp_path / "whole", tmp_path / "changed", tmp_path / "moved"
-    first = cluster.add_node(num_cpus=1)
-    finished(start(whole, cluster, actors=1))
+    first = cluster.add_node(num_cpus=1, metrics_export_port=(port := free_port()))
+    run = start(whole, cluster, actors=1)
+    until(lambda: {"tokens_written", "rows", "saturation"} <= scraped(port), run)
+    finished(run)
 
     run = start(changed, cluster, actors=2)  # of which one has no machine yet
     until(lambda: at_work(changed) == 1, run)
