@@ -240,6 +240,7 @@ class FakeSpec(Spec):
     poison: str | None = Field(None, description="a prompt with this text kills the engine's process, every time")
     hang_after: int | None = Field(None, ge=1, description="requests after which the engine stands still for good, once a life")
     memory_requests: int | None = Field(None, ge=1, description="requests at once that its memory holds; one more ends it")
+    death: str | None = Field(None, description="a file: the engine that first sees it removes it and dies")
     log: str | None = Field(
         None, description="folder in which every answered question is written down, a file for each process"
     )
