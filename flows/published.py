@@ -19,6 +19,7 @@ from ..schemas.tables import Drop, Score
 from .append import EDITIONS, HUB, PUBLISHED, Append, AppendError
 from .durable import disk_errors, write_parquet
 from .facts import every
+from .hub import FAULTS
 from .hub import read as read_repository
 from .readers import records
 
@@ -42,6 +43,8 @@ def published(append: Append, name: str, runs: Path, folder: Path) -> pl.DataFra
             found = pl.DataFrame(list(_rows(append, name, runs)), schema=PUBLISHED, orient="row")
         except PlainError as error:
             raise AppendError(f"append.to: {error}") from error
+        except FAULTS as error:
+            raise AppendError(f"append.to: {append.to} cannot be read ({type(error).__name__}: {error}); try again") from error
         table = found.unique(["id", "text"], keep="first", maintain_order=True)
         write_parquet(aside := file.with_suffix(".tmp"), table)
         with disk_errors(file):

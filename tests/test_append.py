@@ -156,6 +156,18 @@ def test_what_cannot_be_read_is_named_by_its_field(tmp_path):
     assert not list(tmp_path.glob("published-*"))
 
 
+def test_before_the_first_release_nothing_is_published_but_a_hub_that_is_down_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    where = {"append": Append(to="hub:me/pairs"), "name": "n", "runs": tmp_path}
+    with serving() as hub:
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        there = published(**where, folder=tmp_path / "first")
+        assert (there.height, there.columns) == (0, ["id", "text", "category"])
+        assert hub.log
+    with pytest.raises(AppendError, match=r"append\.to: hub:me/pairs cannot be read"):
+        published(**where, folder=tmp_path / "second")
+
+
 @pytest.mark.usefixtures("ray_here", "prefect_server")
 def test_each_night_is_released_beside_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
