@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from huggingface_hub import HfApi, constants
+from support import free_port
 
 from rookery.flows.append import Append, AppendError, Published, lacking
 from rookery.flows.build import build
@@ -164,6 +165,7 @@ def test_before_the_first_release_nothing_is_published_but_a_hub_that_is_down_is
         there = published(**where, folder=tmp_path / "first")
         assert (there.height, there.columns) == (0, ["id", "text", "category"])
         assert hub.log
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{free_port()}")  # where nobody listens
     with pytest.raises(AppendError, match=r"append\.to: hub:me/pairs cannot be read"):
         published(**where, folder=tmp_path / "second")
 
