@@ -1,11 +1,12 @@
 """The line, from a recipe to a dataset. This file is its table of contents.
 
-generate -> clean -> tag -> choose -> answer -> judge -> pair -> publish -> train
+generate -> clean -> append -> tag -> choose -> answer -> judge -> pair -> publish -> train
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -21,20 +22,24 @@ from ..filters.language import languages
 from ..schemas.digest import digest, seed_of
 from ..schemas.manifest import Part, RunManifest
 from ..schemas.tables import Chat, Drop, Preference, Score, Seed, frame, rows
+from ..selectors.duplicates import exact
 from . import codeclm, environment, export, export_more, isheep, wildfeedback
 from .answers import candidates, decisive, scored
+from .append import Published, lacking
 from .cluster import Fleet
 from .ledger import Ledger
 from .lineage import NOT_RUN
+from .logs import logged
 from .made import Made, as_drops
 from .magpie_set import magpie_set
 from .methods import CodecLM, ISheep, WildFeedback
 from .pilot import pilot
 from .progress import summary
+from .published import VECTORS, published
 from .recipe import Clean, Recipe
 from .release import Destination, release, write_report
 from .release import told as told_of
-from .stage import Line, Sieve, content
+from .stage import Line, Sieve, code_of, content
 from .store import RunFolder
 from .training.spec import EXPORT, AnyTuning
 from .training.stage import trainable, trained
@@ -57,9 +62,12 @@ def build(
     if edition:
         recipe = recipe.edition(_scheduled_for().strftime(edition))
     console = Console()
-    with RunFolder(runs / recipe.name) as folder, Fleet(recipe.engines, recipe.cluster) as fleet:
+    with RunFolder(runs / recipe.name) as folder, Fleet(recipe.engines, recipe.cluster) as fleet, ExitStack() as stack:
         folder.claim(recipe.model_dump(mode="json"))
+        stack.enter_context(logged(folder.path, recipe.name))
         line = Line(recipe, folder, fleet, console, retry=retry)
+        if recipe.append is not None:
+            line.published = Published(published(recipe.append, recipe.name, runs, folder.path), runs / VECTORS)
         if recipe.train is not None:
             trainable(recipe.train.engine, recipe.engines[recipe.train.engine])  # before anything is generated for it
         line.ledger = Ledger(recipe.budget, pilot(line, run))
@@ -85,6 +93,7 @@ def run(line: Line) -> Exported:
     recipe = line.recipe
     made = generated(line)
     prompts = line.sieve("clean", Chat, made.prompts, {"clean": recipe.clean.model_dump(mode="json")}, cleaned_by(recipe.clean))
+    prompts = new(line, prompts)
     if made.answers is None or made.scores is None:
         prompts = chosen(line, prompts)
         answers = candidates(line, recipe.answer, prompts)
@@ -145,6 +154,21 @@ def cleaned_by(clean: Clean) -> Sieve:
     return sieve
 
 
+def new(line: Line, prompts: pl.DataFrame) -> pl.DataFrame:
+    """The prompts that repeat nothing of what is published."""
+    append, there = line.recipe.append, line.published
+    if append is None or there is None:
+        return prompts
+
+    def sieve(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        kept, dropped = append(table, there)
+        return kept, as_drops("append", dropped)
+
+    line.console.print(f"append: {there.prompts.height:,} prompts are published already")
+    made_from = {"append": append.model_dump(mode="json"), "code": code_of(exact), "published": content(there.prompts)}
+    return line.sieve("append", Chat, prompts, made_from, sieve)
+
+
 def chosen(line: Line, prompts: pl.DataFrame) -> pl.DataFrame:
     """The prompts that are worth answering, by what a model and lingua say of them."""
     recipe = line.recipe
@@ -154,14 +178,22 @@ def chosen(line: Line, prompts: pl.DataFrame) -> pl.DataFrame:
     if recipe.choose.languages:
         said.append(languages(prompts))
     scores = pl.concat(said)
+    choose = filling(line)
 
     def sieve(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        kept, dropped = recipe.choose(table, scores)
+        kept, dropped = choose(table, scores)
         return kept, as_drops("choose", dropped.with_columns(detail=pl.lit("")))
 
-    return line.sieve(
-        "choose", Chat, prompts, {"choose": recipe.choose.model_dump(mode="json"), "scores": content(scores)}, sieve
-    )
+    return line.sieve("choose", Chat, prompts, {"choose": choose.model_dump(mode="json"), "scores": content(scores)}, sieve)
+
+
+def filling(line: Line) -> Choose:
+    """The recipe's choice; its shares, where it says so, are those of what earlier runs lack."""
+    append, choose, there = line.recipe.append, line.recipe.choose, line.published
+    if append is None or there is None or not append.quotas or choose.rows is None:
+        return choose
+    counts = dict(there.prompts.group_by("category").len().iter_rows())
+    return choose.model_copy(update={"shares": lacking(choose.shares, choose.rows, counts)})
 
 
 def first(pairs: pl.DataFrame, most: int) -> tuple[pl.DataFrame, pl.DataFrame]:

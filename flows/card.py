@@ -73,10 +73,12 @@ def front_matter(facts: Facts, licence: str | None, language: tuple[str, ...], n
         }
         for config in facts.run.exports
     ]
+    added = facts.recipe.get("append")
     info = [
         {
             "config_name": config,
-            "splits": [{"name": "train", "num_examples": sum(part.rows for part in parts)}],
+            # A loader compares this with what it finds, and here other runs' rows lie beside this one's.
+            **({} if added else {"splits": [{"name": "train", "num_examples": sum(part.rows for part in parts)}]}),
         }
         for config, parts in facts.run.exports.items()
     ]
@@ -123,9 +125,15 @@ def _opening(facts: Facts, licence: str | None) -> str:
     unsaid = "" if licence else "\n\nNo licence was named. The licences of the models that wrote it may bind you."
     limits = ", ".join(f"{stage} ({limit})" for stage, limit in facts.run.stopped.items())
     stopped = f"\n\nA budget stopped it in {limits}: a partial dataset of the recipe below." if limits else ""
+    added = (
+        f"\n\nThis run, `{facts.run.name}`, added them to what earlier ones had published, and repeats none of it. The numbers "
+        f"below are its own; its files are `train-{facts.run.name}-*`."
+        if facts.recipe.get("append")
+        else ""
+    )
     return (
         f"{facts.pairs} preference pairs, written, judged and paired by machine with "
-        f"Rookery from {models}. Nobody has read them all.{stopped}{unsaid}\n\n"
+        f"Rookery from {models}. Nobody has read them all.{added}{stopped}{unsaid}\n\n"
         "```python\nfrom datasets import load_dataset\n\n"
         'pairs = load_dataset("<this repository>", split="train")  # goes into trl.DPOTrainer as it is\n```'
     )

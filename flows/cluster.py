@@ -1,4 +1,4 @@
-"""Ray: engines as actors, and nothing else. Only this file and `worker.py` import Ray.
+"""Ray: engines as actors, and nothing else. Only this file, `worker.py` and `metrics.py` import Ray.
 
 An actor holds one engine and runs a step on many rows at once, so that continuous batching is always full.
 """
@@ -19,6 +19,7 @@ from ..schemas.errors import PlainError
 from .engines.death import is_out_of_memory
 from .engines.spec import AnySpec
 from .environment import for_actors
+from .load import Load
 from .worker import Died, Finished, Pulse, Remote, Worker
 
 WATCH = "watch"  # Ray's name for the event loop on which actors answer the watchdog
@@ -50,8 +51,10 @@ class Pool:
     def __init__(self, name: str, spec: AnySpec, cpus: float) -> None:
         self.name, self.spec, self._cpus = name, spec, cpus
         self.actors: list[ActorHandle] = []
+        self._ups: list[ray.ObjectRef[tuple[str, str]]] = []  # the actors' first answers
         self._about: tuple[str, str] | None = None
-        self._counted: dict[str, tuple[int, int]] = {}
+        self._counted: dict[str, tuple[int, int, float]] = {}
+        self.load = Load()
         self._start()
 
     def _start(self) -> None:
@@ -67,17 +70,18 @@ class Pool:
         # As an argument: what is in a runtime environment, Ray writes into its logs and shows in its dashboard.
         keys = {name: os.environ[name] for name in self.spec.secrets() if name in os.environ}
         self.actors = [remote.remote(self.name, self.spec, keys) for _ in range(self.spec.actors)]
+        self._ups = [actor.about.remote() for actor in self.actors]
 
     def about(self) -> tuple[str, str]:
-        """Model and revision; waits until an engine is up, a smaller one if it is too large for its memory.
+        """Model and revision; waits until the first engine is up, a smaller one if it is too large for its memory.
 
         Raises:
             ClusterError: if the engine cannot start, with its own reason.
         """
         while self._about is None:
             try:
-                told: ray.ObjectRef[tuple[str, str]] = self.actors[0].about.remote()
-                self._about = ray.get(told)
+                [first], _ = ray.wait(self._ups, num_returns=1)  # the others' machines may be still to come
+                self._about = ray.get(first)
             except Died as error:
                 if is_out_of_memory(str(error)):
                     self.shrink(self.spec.in_flight, reason_of(error))
@@ -125,9 +129,42 @@ class Pool:
 
     def tokens_since(self, finished: Finished) -> tuple[int, int]:
         """Tokens in and out that an engine has processed since it was last heard of."""
-        before = self._counted.get(finished.life, (0, 0))
-        self._counted[finished.life] = (finished.tokens_in, finished.tokens_out)
-        return finished.tokens_in - before[0], finished.tokens_out - before[1]
+        read, written, row_seconds = self._counted.get(finished.life, (0, 0, 0.0))
+        self._counted[finished.life] = (finished.tokens_in, finished.tokens_out, finished.row_seconds)
+        since = finished.tokens_in - read, finished.tokens_out - written
+        self.load.add(*since, finished.row_seconds - row_seconds)
+        return since
+
+    def begin(self) -> None:
+        """A stage begins: what its engine does from now on is counted for it."""
+        self.load = Load()
+
+    def told(self) -> dict[str, str]:
+        """How busy the engine is in this stage, for a reader."""
+        load, seconds = self.load, self.load.seconds
+        return {
+            "engine": self.name,
+            "model": self.spec.name,
+            "actors": str(len(self.actors)),
+            "tokens/s read": f"{load.tokens_in / seconds:,.0f}",
+            "tokens/s written": f"{load.tokens_out / seconds:,.0f}",
+            "saturation": f"{self.saturation():.0%} of {self.places()} rows at once",
+        }
+
+    def figures(self) -> dict[str, object]:
+        """The same for a machine."""
+        return {
+            "tokens_per_second": round(self.load.tokens_out / self.load.seconds, 1),
+            "saturation": round(self.saturation(), 4),
+        }
+
+    def places(self) -> int:
+        """Rows that all actors together work on at once."""
+        return self.spec.at_once() * len(self.actors)
+
+    def saturation(self) -> float:
+        """The mean share of the places that were taken in this stage."""
+        return self.load.saturation(self.places())
 
     async def tokens(self) -> tuple[int, int]:
         """Tokens in and out since it was last asked, or heard of, by all its actors that answer."""
@@ -137,8 +174,10 @@ class Pool:
         return sum(read for read, _ in since), sum(written for _, written in since)
 
     def remote(self) -> Remote:
-        """The pool as a step's second model."""
-        return Remote(self.actors, *self.about())
+        """The pool as a step's second model: the actors that have come up."""
+        about = self.about()
+        up, _ = ray.wait(self._ups, num_returns=len(self._ups), timeout=0)
+        return Remote([actor for actor, told in zip(self.actors, self._ups, strict=True) if told in up], *about)
 
     def close(self) -> None:
         """End the actors; their memory is free for the next stage."""
@@ -223,7 +262,7 @@ class Fleet:
         if not ray.is_initialized():
             self._own = True
             ray.init(
-                address=self._address,
+                address=self._address or "local",  # without one, Ray would join any cluster that it finds on this machine
                 include_dashboard=False if self._address is None else None,
                 log_to_driver=False,
                 logging_level=logging.ERROR,

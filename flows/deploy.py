@@ -19,6 +19,7 @@ import httpx
 
 from ..schemas.errors import PlainError
 from .recipe import load
+from .select_flow import load as load_selection
 
 STARTS_WITHIN_SECONDS = 300.0  # the server, on a busy small machine
 
@@ -32,6 +33,11 @@ def read_recipe(path: str) -> dict[str, object]:
     return {"tree": load(Path(path)).model_dump(mode="json"), "folder": str(Path.cwd())}
 
 
+def read_selection(path: str) -> dict[str, object]:
+    """The same of a selection."""
+    return {"tree": load_selection(Path(path)).model_dump(mode="json"), "folder": str(Path.cwd())}
+
+
 def serve(folder: Path, *, host: str, port: int, pool: str, limit: int) -> None:
     """Start Prefect's server, make the work pool, deploy all of the folder's prefect.yaml, and run a worker until it ends.
 
@@ -43,12 +49,12 @@ def serve(folder: Path, *, host: str, port: int, pool: str, limit: int) -> None:
     url = f"http://{host}:{port}/api"
     environment = {**os.environ, "PREFECT_API_URL": url, "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false"}
     server = ["server", "start", "--host", host, "--port", str(port)]
-    with _running(server, folder, environment) as started:
-        _wait_for(f"{url}/health", started)
+    with running(server, folder, environment) as started:
+        wait_for(f"{url}/health", started)
         _run(["work-pool", "create", pool, "--type", "process", "--overwrite"], folder, environment)
         _run(["work-pool", "set-concurrency-limit", pool, str(limit)], folder, environment)
         _run(["--no-prompt", "deploy", "--all"], folder, environment)
-        with _running(["worker", "start", "--pool", pool, "--name", f"{pool}-{os.getpid()}"], folder, environment) as worker:
+        with running(["worker", "start", "--pool", pool, "--name", f"{pool}-{os.getpid()}"], folder, environment) as worker:
             while started.poll() is None and worker.poll() is None:
                 time.sleep(0.5)
             ended = "the server" if started.poll() is not None else "the worker"
@@ -56,9 +62,13 @@ def serve(folder: Path, *, host: str, port: int, pool: str, limit: int) -> None:
 
 
 @contextmanager
-def _running(arguments: Sequence[str], folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    arguments: Sequence[str], folder: Path, environment: dict[str, str], output: int | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """A Prefect command that goes on until the block ends; it and its children are ended by the signal that they know."""
-    process = subprocess.Popen([sys.executable, "-m", "prefect", *arguments], cwd=folder, env=environment)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prefect", *arguments], cwd=folder, env=environment, stdout=output, stderr=output
+    )
     try:
         yield process
     finally:
@@ -77,7 +87,12 @@ def _run(arguments: Sequence[str], folder: Path, environment: dict[str, str]) ->
         raise ServeError(f"`prefect {' '.join(arguments)}` failed:\n{ran.stdout.strip()}\n{ran.stderr.strip()}")
 
 
-def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    """Wait until a server that was started answers.
+
+    Raises:
+        ServeError: if it ends, or does not answer in time.
+    """
     ends = time.monotonic() + STARTS_WITHIN_SECONDS
     while time.monotonic() < ends:
         if server.poll() is not None:

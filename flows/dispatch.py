@@ -1,7 +1,8 @@
 """Rows to engines: small units to whoever is free, so that no engine waits and the last one to finish has little to do.
 
-A unit is run again when its actor dies. A row that keeps killing engines is found by halving (Knuth's group testing) and
-dropped with that reason; it costs itself alone.
+Actors come and go with the cluster's machines: an actor gets no work before it is up, what a lost one held goes to whoever is free,
+and the others stay until the last unit is done, for it may come back to them. A row that keeps killing engines is found by
+halving (Knuth's group testing) and dropped with that reason; it costs itself alone.
 """
 
 from __future__ import annotations
@@ -70,7 +71,10 @@ class Dispatcher:
     _waiting: deque[_Unit] = field(default_factory=deque)
     _suspects: deque[_Unit] = field(default_factory=deque)
     _deaths: int = 0  # calls lost since something was finished
-    _lanes: int = 1
+    _lanes: int = 1  # of each actor
+    _out: int = 0  # units that engines have
+    _turn: asyncio.Condition = field(default_factory=asyncio.Condition)  # told when a unit is done or comes back
+    _over: asyncio.Event = field(default_factory=asyncio.Event)  # nothing is left to hand out, or nobody to take it
     _reason: str = ""
 
     async def run(self, rows: Sequence[Named]) -> list[Named]:
@@ -86,9 +90,9 @@ class Dispatcher:
         beside = [asyncio.create_task(self._count_others()), asyncio.create_task(self._watchdog().run())]
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(self._lanes):  # lane by lane, so that a short queue is spread over all actors
-                    for number in range(actors):
-                        group.create_task(self._lane(number))
+                # Lane by lane, so that a short queue is spread over all actors.
+                lanes = [group.create_task(self._lane(n)) for _ in range(self._lanes) for n in range(actors)]
+                group.create_task(self._end(lanes))
             while self._suspects and not self.enough():
                 await self._question(self._suspects.popleft())
         except BaseExceptionGroup as group_of:
@@ -122,21 +126,63 @@ class Dispatcher:
             self.deliver(Delivery([], tokens={pool.name: await pool.tokens() for pool in second}))
 
     async def _lane(self, number: int) -> None:
-        while self._waiting and not self.enough():
-            unit = self._waiting.popleft()
-            if not await self._try(number, unit):
+        up = await self._revived(number)
+        while up and (unit := await self._take()) is not None:
+            done = await self._try(number, unit)
+            await self._settle(unit, done)
+            up = done or await self._revived(number)
+
+    async def _end(self, lanes: Sequence[asyncio.Task[None]]) -> None:
+        """End the lanes of actors that are not up when all is done: their machine may never come."""
+        all_gone = asyncio.ensure_future(asyncio.wait(lanes))
+        over = asyncio.ensure_future(self._over.wait())
+        try:
+            await asyncio.wait((all_gone, over), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiting in (*lanes, all_gone, over):
+                waiting.cancel()
+
+    async def _take(self) -> _Unit | None:
+        """The next unit; while there is none, but engines are at work on some, wait whether one comes back. None: it is over."""
+        async with self._turn:
+            await self._turn.wait_for(lambda: self._waiting or not self._out or self.enough())
+            if not self._waiting or self.enough():
+                if not self._out:
+                    self._over.set()
+                return None
+            self._out += 1
+            return self._waiting.popleft()
+
+    async def _settle(self, unit: _Unit, done: bool) -> None:
+        """A unit is done, or is there to be taken again."""
+        async with self._turn:
+            self._out -= 1
+            if not done:
                 (self._waiting if unit.deaths < 2 else self._suspects).append(unit)
-                if not await self._revived(number):
-                    return
+            if not self._out and (not self._waiting or self.enough()):
+                self._over.set()
+            self._turn.notify_all()
+
+    async def _anyone(self) -> int | None:
+        """The first actor that is up; None if none will be."""
+        asked = {asyncio.create_task(self._revived(number)): number for number in range(len(self.pool.actors))}
+        found: int | None = None
+        while asked and found is None:
+            told, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+            answers = {asked.pop(task): task.result() for task in told}
+            found = min((number for number, up in answers.items() if up), default=None)
+        for task in asked:
+            task.cancel()
+        return found
 
     async def _question(self, unit: _Unit) -> None:
         """Run suspects with nothing else in flight: halve those with whom the engine dies until one row is left."""
-        if await self._try(0, unit):
-            return
-        if not await self._revived(0):
+        if (number := await self._anyone()) is None:
             self._waiting.append(unit)  # which ends the stage: there is no engine left to ask
             self._waiting.extend(self._suspects)
             self._suspects.clear()
+        elif await self._try(number, unit):
+            return
         elif len(unit.rows) > 1:
             half = len(unit.rows) // 2
             self._suspects.extendleft([_Unit(unit.rows[half:], 2), _Unit(unit.rows[:half], 2)])

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 FAULTS: tuple[type[Exception], ...] = (HfHubHTTPError.__bases__[0], OSError, json.JSONDecodeError)
 RAISED: tuple[type[Exception], ...] = (*FAULTS, RuntimeError)  # in the last the client wraps what befell an upload
 Done = TypeVar("Done")
+Keep = Callable[[str], bool]  # whether a shard of the repository is another run's, and stays
 OURS = (".parquet",)  # files of ours in the repository that may be removed when the dataset has them no more
 CHUNK = 1 << 20
 
@@ -95,6 +96,10 @@ class Patience:
 PATIENCE = Patience()
 
 
+def _nothing(name: str) -> bool:
+    return False
+
+
 def publish(
     folder: Path,
     repo: str,
@@ -104,10 +109,12 @@ def publish(
     private: bool = True,
     dry_run: bool = False,
     patience: Patience = PATIENCE,
+    keep: Keep = _nothing,
 ) -> Release:
     """Make the dataset repository hold what the folder holds, in one commit, and tag it.
 
-    A new repository is private unless told otherwise; of an existing one the visibility stays.
+    A new repository is private unless told otherwise; of an existing one the visibility stays. Shards of the repository that the folder
+    does not hold are removed, but for those that are to be kept.
 
     Raises:
         ReleaseError: when patience is spent, or the Hub says no (a missing right, a name that is taken).
@@ -115,10 +122,10 @@ def publish(
     local = [_file(folder, path) for path in _paths(folder)]
     attempt = _Attempts(repo, patience)
     if dry_run:
-        return Release(repo, tag, None, plan(local, attempt(lambda: read(api, repo))), attempt.made)
+        return Release(repo, tag, None, plan(local, attempt(lambda: read(api, repo)), keep), attempt.made)
     attempt(lambda: api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True))
     with TemporaryDirectory() as scratch:
-        release = attempt(lambda: _commit(api, repo, tag, local, Path(scratch)))
+        release = attempt(lambda: _commit(api, repo, tag, local, Path(scratch), keep))
     known = {name: commit for name, commit in attempt(lambda: read(api, repo)).tags.items() if commit == release.commit}
     if tag not in known and not any(name.rsplit("-", 1)[-1] == tag.rsplit("-", 1)[-1] for name in known):
         attempt(lambda: api.create_tag(repo, repo_type="dataset", tag=tag, revision=release.commit, exist_ok=True))
@@ -131,14 +138,14 @@ def tag_of(date: str, fingerprint: str) -> str:
     return f"run-{date}-{fingerprint[:12]}"
 
 
-def plan(local: list[File], state: State) -> Plan:
+def plan(local: list[File], state: State, keep: Keep = _nothing) -> Plan:
     """The difference between what is to be there and what is."""
     add: list[File] = []
     unchanged: list[File] = []
     for file in local:
         (unchanged if state.files.get(file.name) in (file.sha256, file.blob) else add).append(file)
     wanted = {file.name for file in local}
-    delete = sorted(name for name in state.files if name.endswith(OURS) and name not in wanted)
+    delete = sorted(name for name in state.files if name.endswith(OURS) and name not in wanted and not keep(name))
     return Plan(tuple(add), tuple(delete), tuple(file.name for file in unchanged))
 
 
@@ -153,11 +160,11 @@ def read(api: HfApi, repo: str) -> State:
     return State(info.sha, files, {ref.name: ref.target_commit for ref in refs.tags})
 
 
-def _commit(api: HfApi, repo: str, tag: str, local: list[File], scratch: Path) -> Release:
+def _commit(api: HfApi, repo: str, tag: str, local: list[File], scratch: Path, keep: Keep) -> Release:
     """One try: read, compare, upload what is missing, commit on top of what was read."""
     state = read(api, repo)
     local = [_with_their_card(api, repo, state, file, scratch) for file in local]
-    change = plan(local, state)
+    change = plan(local, state, keep)
     if not change.add and not change.delete:
         return Release(repo, tag, state.commit, change, 0)
     adds = [CommitOperationAdd(file.name, str(file.path)) for file in change.add]

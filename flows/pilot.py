@@ -36,7 +36,7 @@ def pilot(line: Line, run: Callable[[Line], object]) -> Pilot | None:
     line.console.print(f"pilot: {rows} rows through the whole line, to learn what each stage costs")
     with RunFolder(folder / FOLDER) as aside:
         aside.claim(small.model_dump(mode="json"))
-        run(Line(small, aside, line.fleet, line.console, ledger=Ledger(small.budget)))
+        run(Line(small, aside, line.fleet, line.console, ledger=Ledger(small.budget), published=line.published))
     found = learned(folder / FOLDER, rows, name)
     write(file, found.model_dump_json(indent=2).encode())
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 from uuid import UUID
@@ -18,6 +18,7 @@ from rich.table import Table
 from ..schemas.manifest import StageManifest
 
 LOG_EVERY_SECONDS = 10.0  # a line in a log that is no terminal
+TABLE_EVERY_SECONDS = 60.0  # of the engines' table, of which each version is a new artifact
 ARTIFACT_EVERY_SECONDS = 5.0  # an artifact update is a call to Prefect's server, made between two units
 
 
@@ -31,17 +32,19 @@ class Meter:
     done: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
+    engines: Callable[[], list[dict[str, str]]] = list  # how busy each is; known once they are up
     _began: float = field(default_factory=time.monotonic)
     _lapped: float = field(default_factory=time.monotonic)
     _said: float = 0.0
     _told: float = 0.0
+    _tabled: float = 0.0
     _bar: Progress | None = None
     _task: TaskID | None = None  # of the bar
     _artifact: UUID | None = None
     _reused: int = 0
 
     def __enter__(self) -> Self:
-        self._said = self._told = time.monotonic()
+        self._said = self._told = self._tabled = time.monotonic()
         if self.console.is_terminal:
             self._bar = Progress(
                 TextColumn("{task.description:10}"),
@@ -66,9 +69,11 @@ class Meter:
             self._bar.stop()
         if self._artifact is not None:
             update_progress_artifact(self._artifact, progress=100.0 * self.done / max(1, self.rows))
+            self._tell_engines()
 
-    def engines_are_up(self) -> None:
+    def engines_are_up(self, engines: Callable[[], list[dict[str, str]]]) -> None:
         """From here on it is work that takes the time."""
+        self.engines = engines
         self._began = self._lapped = time.monotonic()
 
     def add(self, rows: int, tokens_in: int, tokens_out: int) -> None:
@@ -85,6 +90,14 @@ class Meter:
         if self._artifact is not None and now - self._told >= ARTIFACT_EVERY_SECONDS:
             self._told = now
             update_progress_artifact(self._artifact, progress=100.0 * self.done / max(1, self.rows))
+
+        if now - self._tabled >= TABLE_EVERY_SECONDS:
+            self._tabled = now
+            self._tell_engines()
+
+    def _tell_engines(self) -> None:
+        if told := self.engines():
+            told_as_table(told, f"engines-{self.stage}", f"Engines of {self.stage}")
 
     def lap(self) -> float:
         """Seconds of work since the last time this was asked."""

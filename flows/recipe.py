@@ -36,6 +36,7 @@ from ..generators.pairs import AnyPairing, BestWorst
 from ..schemas.digest import digest, seed_of
 from ..schemas.errors import PlainError
 from ..schemas.step import Step
+from .append import EDITIONS, Append
 from .budget import Budget
 from .engines.spec import AnySpec
 from .methods import AnyCandidates, AnyJudge, CodecLM, ISheep, WildFeedback
@@ -125,6 +126,7 @@ class Recipe(BaseModel):
     engines: dict[str, AnySpec] = Field(min_length=1, description="models by the name that steps call them")
     generate: Generator
     clean: Clean = Clean()
+    append: Append | None = Field(None, description="what is published already, which this run adds to and does not repeat")
     tag: MagpieTags | None = Field(None, description="what a model says of the prompts, for `choose` and the dataset")
     choose: Choose = Field(Choose(), description="which tagged prompts are answered")
     answer: Candidates = (Independent(),)
@@ -141,6 +143,15 @@ class Recipe(BaseModel):
         missing = sorted({name for step in self.steps() for name in engines_of(step)} - set(self.engines))
         if missing:
             raise ValueError(f"engines: no engine {', '.join(missing)}, which a step names; there is {', '.join(self.engines)}")
+        return self
+
+    @model_validator(mode="after")
+    def _quotas_have_shares(self) -> Recipe:
+        if self.append is None or not self.append.quotas:
+            return self
+        wanting = {"tag": self.tag is None, "choose.shares": not self.choose.shares, "choose.rows": self.choose.rows is None}
+        if missing := [key for key, absent in wanting.items() if absent]:
+            raise ValueError(f"append.quotas: filling quotas needs {' and '.join(missing)}; name them, or leave quotas out")
         return self
 
     @model_validator(mode="after")
@@ -200,6 +211,8 @@ class Recipe(BaseModel):
     def edition(self, name: str) -> Recipe:
         """The recipe for another run of its kind: a folder and a seed of its own, both told by the edition's name."""
         told = {**self.model_dump(mode="json"), "name": f"{self.name}-{name}", "seed": seed_of(self.seed, name) % 2**31}
+        if self.append is not None and self.append.to == EDITIONS:
+            told["append"]["of"] = self.append.of or self.name
         return parse(told)
 
     def fingerprint(self) -> str:
@@ -277,14 +290,7 @@ def parse(tree: dict, folder: Path = Path()) -> Recipe:
         RecipeError: with every fault at once.
     """
     tree.pop("format", None)  # of a recipe that a run wrote down
-    for engine in tree.get("engines", {}).values() if isinstance(tree.get("engines"), dict) else ():
-        for key in ("model", "tokenizer"):
-            if isinstance(engine, dict) and isinstance(engine.get(key), str) and (folder / engine[key]).is_dir():
-                engine[key] = str((folder / engine[key]).resolve())
-    if isinstance(generate := tree.get("generate"), dict):
-        for key in ("seeds", "metadata", "logs"):
-            if isinstance(generate.get(key), str) and (folder / generate[key]).is_file():
-                generate[key] = str((folder / generate[key]).resolve())
+    _root(tree, folder)
     try:
         recipe = Recipe.model_validate(tree)
     except ValidationError as error:
@@ -296,6 +302,20 @@ def parse(tree: dict, folder: Path = Path()) -> Recipe:
     if faults:
         raise RecipeError("the recipe has faults:\n" + "\n".join(faults))
     return recipe
+
+
+def _root(tree: dict, folder: Path) -> None:
+    """Make absolute what names a file or a folder that is there, seen from the recipe's folder."""
+    for engine in tree.get("engines", {}).values() if isinstance(tree.get("engines"), dict) else ():
+        _root_keys(engine, ("model", "tokenizer"), folder, Path.is_dir)
+    _root_keys(tree.get("generate"), ("seeds", "metadata", "logs"), folder, Path.is_file)
+    _root_keys(tree.get("append"), ("to",), folder, lambda path: path.name != EDITIONS and path.exists())
+
+
+def _root_keys(part: object, keys: tuple[str, ...], folder: Path, there: Callable[[Path], bool]) -> None:
+    for key in keys if isinstance(part, dict) else ():
+        if isinstance(part, dict) and isinstance(part.get(key), str) and there(folder / part[key]):
+            part[key] = str((folder / part[key]).resolve())
 
 
 def _lay(tree: dict, setting: str) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import yaml
 from huggingface_hub import HfApi
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -37,16 +39,17 @@ def write_report(run: Path) -> Path:
 def stage(run: Path, *, licence: str, language: tuple[str, ...] = ("en",), title: str | None = None) -> Facts:
     """Lay out `release/` in the run's folder, exactly as the repository is to be.
 
-    Shards are linked, not copied, and only those that the manifest lists: what an older recipe left behind stays behind.
+    Shards are linked, not copied, and only those that the manifest lists: what an older recipe left behind stays behind. Those of a run that
+    adds to what is published bear the run's name, so that they lie beside the others' and replace none.
 
     Raises:
         ReleaseError: if a shard is missing, or is not the one that the manifest describes.
     """
     folder = run / "release"
     shutil.rmtree(folder, ignore_errors=True)
-    faults = []
+    faults, run_name = [], name_of(run)
     for part in (part for parts in manifest(run).exports.values() for part in parts):
-        source, target = run / "dataset" / part.file, folder / part.file
+        source, target = run / "dataset" / part.file, folder / shard(part.file, run_name)
         if not source.is_file():
             faults.append(f"{part.file} is missing")
         elif _sha256(source) != part.sha256:
@@ -89,7 +92,28 @@ def release(
         )
     facts = stage(run, licence=licence, language=language)
     tag = tag_of(date or datetime.now(UTC).date().isoformat(), facts.run.recipe)
-    return publish(run / "release", repo, tag=tag, api=api or HfApi(), private=private, dry_run=dry_run, patience=patience)
+    own = name_of(run)
+    return publish(
+        run / "release",
+        repo,
+        tag=tag,
+        api=api or HfApi(),
+        private=private,
+        dry_run=dry_run,
+        patience=patience,
+        keep=lambda name: own is not None and not re.fullmatch(rf"train-{re.escape(own)}-\d+-of-\d+\.parquet", Path(name).name),
+    )
+
+
+def name_of(run: Path) -> str | None:
+    """The name of a run that adds to what is published, which its shards bear; None of one that stands for itself."""
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8"))
+    return recipe["name"] if recipe.get("append") else None
+
+
+def shard(file: str, name: str | None) -> str:
+    """Where a shard lies in the repository: with the run's name in its own, if other runs' shards lie beside it."""
+    return file if name is None else file.replace("/train-", f"/train-{name}-", 1)
 
 
 def told(done: Release) -> str:

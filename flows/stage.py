@@ -29,6 +29,7 @@ from ..schemas.manifest import FORMAT, StageManifest
 from ..schemas.prompts import prompt
 from ..schemas.step import Step
 from ..schemas.tables import Drop, Row, conform, rows
+from .append import Published
 from .cluster import Fleet, TooLarge
 from .dispatch import Dispatcher
 from .durable import StoreError
@@ -56,6 +57,7 @@ class Line:
     reused: dict[str, str] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     retry: bool = False  # run rows again that an engine failed on
+    published: Published | None = None  # what a recipe with `append` adds to
     _number: int = 0
 
     def spread(self, name: str, step: Step, table: pl.DataFrame) -> Tables:
@@ -73,7 +75,7 @@ class Line:
         self.fleet.release(keep=self._engines_from(step).__contains__)
         stage = self.open(name, made_from)
         table = conform(step.consumes, table)
-        work = Work(name, step, table, stage, self.recipe.shard_rows, self.fleet, self.console, self.ledger)
+        work = Work(name, step, table, stage, self.recipe.shard_rows, self.fleet, self.console, self.ledger, self.recipe.name)
         manifest = stage.manifest()
         if manifest is not None and self._opens_again(work, manifest):
             manifest = None
@@ -147,6 +149,7 @@ def _spread(work: Work, made_from: dict) -> tuple[StageManifest, str]:
     fresh = [shard.filter(~pl.col("id").is_in(list(journaled))) for shard in pending.values()]
     todo = rows(work.step.consumes, pl.concat(fresh)) if fresh else []
     height = work.table.height
+    work.log("stage begins", {"rows": height})
     reuse = f"{height - len(todo)} of {height}" if height > len(todo) else ""
     if reuse:
         work.console.print(f"{work.name}: {reuse} rows are there from an earlier run, {len(todo)} to do")
@@ -162,7 +165,10 @@ def _spread(work: Work, made_from: dict) -> tuple[StageManifest, str]:
             pool, *others = [work.fleet.pool(name) for name in names]
             pool.about()  # raises, with the engine's own reason, if it does not start
             collector.loaded()
-            meter.engines_are_up()
+            pools = list({each.name: each for each in (pool, *others)}.values())
+            for each in pools:
+                each.begin()
+            meter.engines_are_up(lambda: [each.told() for each in pools])
             gc.freeze()  # nor are lanes to wait while all of Prefect and Ray is looked over for garbage
             asyncio.run(
                 Dispatcher(
@@ -172,13 +178,16 @@ def _spread(work: Work, made_from: dict) -> tuple[StageManifest, str]:
                     others=others,
                     deliver=collector.take,
                     enough=collector.enough,
-                    say=work.console.print,
+                    say=work.say,
                 ).run(todo)
             )
+            for each in pools:
+                work.log("engine", {"engine": each.name, **each.figures()})
         collector.leave_out()
         collector.written()
     manifest = collector.manifest(made_from)
     stage.finish(manifest)
+    work.log("stage finished", {"rows": manifest.rows_in, "dropped": manifest.dropped})
     return manifest, reuse
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from .dispatch import Delivery
 from .durable import Journal, Spent
 from .ledger import Ledger, cost_of
 from .lineage import NOT_RUN, Outcome, index, keys, state_of
+from .logs import log
 from .progress import Meter
 from .store import StageFolder
 
@@ -39,6 +41,16 @@ class Work:
     fleet: Fleet
     console: Console
     ledger: Ledger
+    run: str
+
+    def log(self, event: str, told: Mapping[str, object], level: int = logging.INFO) -> None:
+        """A line in the run's log, with run and stage."""
+        log.log(level, event, extra={"run": self.run, "stage": self.name, **told})
+
+    def say(self, words: str) -> None:
+        """What a person should know at once."""
+        self.console.print(words)
+        self.log(words, {}, logging.WARNING)
 
     @property
     def kinds(self) -> list[type[Row]]:
@@ -130,7 +142,12 @@ class Collector:
 
     def _add(self, done: list[tuple[str, list[Row]]]) -> None:
         for name, made in done:
-            self._dropped.update(row.reason for row in made if isinstance(row, Drop))
+            drops = [row for row in made if isinstance(row, Drop)]
+            self._dropped.update(row.reason for row in drops)
+            for row in drops:
+                self._work.log("row dropped", {"row": row.id, "reason": row.reason, "detail": row.detail})
+            if name in self._failed and not drops:
+                self._work.log("row failed", {"row": name, "reason": "engine_error"})
             self._done[name] = made
             self._missing[self._part[name]] -= 1
         self.commit_whole()

@@ -27,6 +27,8 @@ from ..schemas.tables import Chat, Drop, Named, Row, Turn, text_of
 from .engines.death import EngineDead, OutOfMemory
 from .engines.spec import AnySpec
 from .engines.witness import Witness
+from .load import Busy
+from .metrics import Metrics
 from .stacks import stacks
 
 Died = RayActorError  # what a call to an actor raises when its process is gone
@@ -41,6 +43,7 @@ class Finished:
     tokens_in: int
     tokens_out: int
     life: str  # changes when the actor restarts, and with it the totals
+    row_seconds: float = 0.0  # also a total: rows at hand, over time
     failed: frozenset[str] = frozenset()  # rows of which an engine answered a question with an error
 
 
@@ -83,7 +86,7 @@ class Worker:
         self._name, self._in_flight = name, spec.in_flight
         self._room = asyncio.Semaphore(spec.in_flight)
         self._life = f"{os.getpid()}-{id(self)}"
-        self._rows = 0
+        self._busy, self._metrics = Busy(spec.at_once()), Metrics(name, spec.name)
         self._works_at: tuple[asyncio.AbstractEventLoop, int] | None = None
         gc.freeze()  # what is imported by now stays: a collection that looks it all over would stop every row
 
@@ -97,7 +100,7 @@ class Worker:
 
     async def pulse(self) -> Pulse:
         """A sign of life, from an event loop of its own."""
-        return Pulse(platform.node(), os.getpid(), self.llm.steps, self._rows)
+        return Pulse(platform.node(), os.getpid(), self.llm.steps, self._busy.rows)
 
     async def stack(self) -> str:
         """Where the loop that runs the engine stands, from an event loop of its own."""
@@ -108,17 +111,28 @@ class Worker:
         self._works_at = asyncio.get_running_loop(), threading.get_ident()
         told = await asyncio.gather(*(self._one(step, stage, row, others) for row in rows))
         failed = frozenset(name for name, _, failed in told if failed)
-        return Finished([(name, made) for name, made, _ in told], self.llm.tokens_in, self.llm.tokens_out, self._life, failed)
+        return self._finished([(name, made) for name, made, _ in told], failed)
 
     async def counted(self) -> Finished:
         """The engine's running totals alone."""
-        return Finished([], self.llm.tokens_in, self.llm.tokens_out, self._life)
+        return self._finished([])
+
+    def _finished(self, done: list[tuple[str, list[Row]]], failed: frozenset[str] = frozenset()) -> Finished:
+        read, written = self.llm.tokens_in, self.llm.tokens_out
+        self._metrics.tokens(read, written)
+        for name, _ in done:
+            self._metrics.finished("failed" if name in failed else "done")
+        return Finished(done, read, written, self._life, self._busy.row_seconds(), failed)
+
+    def _at_hand(self, more: int) -> None:
+        self._busy.change(more)
+        self._metrics.at_hand(self._busy.rows, self._busy.most)
 
     async def _one(self, step: Step, stage: str, row: Named, others: Sequence[Remote]) -> tuple[str, list[Row], bool]:
         async with self._room:
             llms: tuple[LLM, ...] = (self.llm, *others)
             witnesses = [Witness(llm) for llm in llms]
-            self._rows += 1
+            self._at_hand(1)
             try:
                 made = list(await step(row, *witnesses))
                 return row.id, made, any(witness.failed for witness in witnesses)
@@ -134,7 +148,7 @@ class Worker:
                 text = text_of(row.turns) if isinstance(row, Chat) else ""
                 return row.id, [Drop(row.id, stage, "exception", f"{type(error).__name__}: {error}", text)], True
             finally:
-                self._rows -= 1
+                self._at_hand(-1)
 
     async def complete(self, *asked: Any) -> Reply:
         return await self._ask(self.llm.complete(*asked))
@@ -150,7 +164,7 @@ class Worker:
 
     async def _ask(self, answer: Awaitable[T]) -> T:
         self._works_at = asyncio.get_running_loop(), threading.get_ident()
-        self._rows += 1
+        self._at_hand(1)
         try:
             return await answer
         except OutOfMemory as death:
@@ -158,7 +172,7 @@ class Worker:
         except EngineDead as death:
             exit_with(death)
         finally:
-            self._rows -= 1
+            self._at_hand(-1)
 
 
 class Remote:

@@ -14,8 +14,9 @@ from prefect.client.schemas.filters import FlowRunFilter
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from support import ROOT, free_port
 
-from rookery.flows.deploy import ServeError, read_recipe, serve
+from rookery.flows.deploy import ServeError, read_recipe, read_selection, serve
 from rookery.flows.recipe import RecipeError, load, parse
+from rookery.flows.select_flow import Selection, select
 
 PROJECT = yaml.safe_load((ROOT / "prefect.yaml").read_text())
 FAKE = {
@@ -26,7 +27,20 @@ FAKE = {
 }
 
 
-@pytest.mark.parametrize("told", PROJECT["deployments"], ids=lambda told: told["name"])
+BUILDS = [told for told in PROJECT["deployments"] if told["entrypoint"].endswith("build.build")]
+
+
+def test_the_selection_that_is_deployed_loads(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    [told] = [told for told in PROJECT["deployments"] if told not in BUILDS]
+    [step] = told["build"]
+    [(name, settings)] = step.items()
+    assert (told["name"], name) == ("select-and-publish", "rookery.flows.deploy.read_selection")
+    assert Selection.model_validate(read_selection(settings["path"])["tree"]).method == "deita"
+    assert set(told["parameters"]) <= set(select.parameters.properties)
+
+
+@pytest.mark.parametrize("told", BUILDS, ids=lambda told: told["name"])
 def test_every_deployment_has_a_recipe_that_loads(told, monkeypatch):
     monkeypatch.chdir(ROOT)
     [step] = told["build"]

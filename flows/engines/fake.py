@@ -13,7 +13,7 @@ from pathlib import Path
 from ...schemas.digest import digest, seed_of
 from ...schemas.llm import Choice, Decoding, JSONSchema, Reply, Reward, Speaker
 from ...schemas.tables import Turn, text_of
-from .death import OutOfMemory
+from .death import EngineDead, OutOfMemory
 from .spec import FakeSpec
 
 WORDS = "amber brook cedar delta ember fjord grove heron islet juniper kestrel larch meadow north orchard pine quill".split()
@@ -85,6 +85,8 @@ class FakeEngine:
             os._exit(1)
         if spec.hang_after and self._asked == spec.hang_after:
             time.sleep(1e9)  # blocks the event loop, as an engine does that waits for a lock for ever
+        if spec.death is not None and _taken(Path(spec.death)):
+            raise EngineDead(f"the engine of {self.model} has died: {spec.death} was there")
         self._now += 1
         self._full |= spec.memory_requests is not None and self._now > spec.memory_requests
         if self._full:
@@ -99,6 +101,15 @@ class FakeEngine:
             self._log.write(f"{digest(prompt, seed)}\n")
         out = spec.outage is not None and Path(spec.outage).exists()
         return None if fails or out else drawn
+
+
+def _taken(file: Path) -> bool:
+    """Whether the file was there, and this engine was the one that removed it."""
+    try:
+        file.unlink()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _obeying(schema: dict, draw: random.Random) -> object:

@@ -67,6 +67,10 @@ class Spec(BaseModel):
         """The same engine with half as many rows at once, for one that ran out of memory; None if it cannot be smaller."""
         return self.model_copy(update={"in_flight": self.in_flight // 2}) if self.in_flight > 1 else None
 
+    def at_once(self) -> int:
+        """Rows that one engine truly works on at once: its own maximum."""
+        return self.in_flight
+
     def secrets(self) -> tuple[str, ...]:
         """Environment variables with keys that the engine needs where it runs."""
         return ()
@@ -114,6 +118,9 @@ class VllmSpec(Spec):
     def smaller(self) -> Self | None:
         rows = min(self.in_flight, self.max_num_seqs) // 2
         return self.model_copy(update={"in_flight": rows, "max_num_seqs": rows}) if rows else None
+
+    def at_once(self) -> int:
+        return min(self.in_flight, self.max_num_seqs)
 
     def engine_args(self) -> dict[str, Any]:
         """Keyword arguments of vLLM's `EngineArgs`."""
@@ -233,6 +240,7 @@ class FakeSpec(Spec):
     poison: str | None = Field(None, description="a prompt with this text kills the engine's process, every time")
     hang_after: int | None = Field(None, ge=1, description="requests after which the engine stands still for good, once a life")
     memory_requests: int | None = Field(None, ge=1, description="requests at once that its memory holds; one more ends it")
+    death: str | None = Field(None, description="a file: the engine that first sees it removes it and dies")
     log: str | None = Field(
         None, description="folder in which every answered question is written down, a file for each process"
     )
