@@ -80,7 +80,8 @@ def prompts_of(tree: dict, runs: Path) -> list[dict]:
     chatter = Chatter(AutoTokenizer.from_pretrained(MODEL), "chat")
     stop, _ = chatter.user_stops()
     pre_query = chatter.cut().pre_query
-    started = rows(Seed, seeds(parse(json.loads(json.dumps(tree))), tree["generate"]["rows"]))  # those that the stage dropped, too
+    asked_for = parse(json.loads(json.dumps(tree)))
+    started = rows(Seed, seeds(asked_for, tree["generate"]["rows"]))  # those that the stage dropped, too
     opened = [{"text": pre_query, "seed": row.seed, "temperature": 1.0, "max_tokens": 128, "stop": stop} for row in started]
     kept = rows(Chat, pl.read_parquet(runs / "bench/stages/02-clean-*/part-*.parquet"))
     asked = [
