@@ -26,7 +26,7 @@ def test_ready_recipes_load(path):
 
 
 def test_there_is_a_recipe_for_each_form_of_the_method_and_each_of_the_papers_sets():
-    forms = {"single", "multi-turn", "domains", "dpo"}
+    forms = {"single", "multi-turn", "domains", "dpo", "nightly"}
     sets = {"air", "pro", "pro2", "pro3", "pro4", "pro5", "pro6", "notebook"}
     assert {path.stem.removeprefix("magpie-") for path in RECIPES} == forms | sets
 
