@@ -39,7 +39,7 @@ def build(recipe: RecipeFile, setting: Settings = [], runs: Runs = Path("runs"),
     from .flows import build as line
 
     with _plain_errors():
-        from .flows.recipe import load
+        from .flows.recipe_file import load
 
         path = line.build(load(recipe, setting), runs)
         typer.echo(f"dataset: {path / 'dataset'}\nlook at it: rookery show {path}")
@@ -62,7 +62,7 @@ def preview(
     with _plain_errors(), tempfile.TemporaryDirectory(prefix="rookery-preview-") as aside:
         from .flows.ledger import extrapolated
         from .flows.pilot import learned, shrunk
-        from .flows.recipe import load
+        from .flows.recipe_file import load
 
         whole = load(recipe, setting)
         few = shrunk(whole, rows)
@@ -81,7 +81,7 @@ def retry(
     from .flows import build as line
 
     with _plain_errors():
-        from .flows.recipe import of_run
+        from .flows.recipe_file import of_run
 
         typer.echo(f"dataset: {line.build(of_run(run), run.parent, retry=True) / 'dataset'}")
 

@@ -117,7 +117,7 @@ def drive(path: Path) -> None:
     os.setpgrp()
     with (path.parent / "log").open("a") as log, redirect_stdout(log), redirect_stderr(log):
         from rookery.flows.build import build
-        from rookery.flows.recipe import load
+        from rookery.flows.recipe_file import load
 
         build(load(path), path.parent / "runs")
 

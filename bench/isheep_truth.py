@@ -25,7 +25,7 @@ from rookery.data.world.exam import HELD_OUT
 from rookery.data.world.probes import auc
 from rookery.flows import environment
 from rookery.flows.exam import interval
-from rookery.flows.recipe import load
+from rookery.flows.recipe_file import load
 
 ROOT = Path(__file__).resolve().parents[1]
 ARMS = {

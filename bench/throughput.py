@@ -58,7 +58,7 @@ def flow(tree: dict, runs: Path) -> dict[str, tuple[int, float]]:
     """Tokens and seconds of the two generation stages of a whole run, in a process of its own."""
     code = (
         "import json, sys\nfrom pathlib import Path\nfrom rookery.flows import environment\nenvironment.prepare(offline=True)\n"
-        "from rookery.flows.build import build\nfrom rookery.flows.recipe import parse\n"
+        "from rookery.flows.build import build\nfrom rookery.flows.recipe_file import parse\n"
         "build(parse(json.loads(sys.argv[1])), Path(sys.argv[2]))"
     )
     subprocess.run([sys.executable, "-c", code, json.dumps(tree), str(runs)], check=True, stdout=subprocess.DEVNULL)
@@ -73,7 +73,7 @@ def prompts_of(tree: dict, runs: Path) -> list[dict]:
 
     from rookery.flows.build import seeds
     from rookery.flows.engines.tokens import Chatter
-    from rookery.flows.recipe import parse
+    from rookery.flows.recipe_file import parse
     from rookery.schemas.digest import seed_of
     from rookery.schemas.tables import Chat, Seed, rows
 

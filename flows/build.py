@@ -37,6 +37,7 @@ from .pilot import pilot
 from .progress import summary
 from .published import VECTORS, published
 from .recipe import Clean, Recipe
+from .recipe_file import edition_of
 from .release import Destination, release, write_report
 from .release import told as told_of
 from .stage import Line, Sieve, code_of, content
@@ -60,7 +61,7 @@ def build(
     environment.prepare(quiet=False)  # a worker's process has not been through the command line
     environment.end_orphans()
     if edition:
-        recipe = recipe.edition(_scheduled_for().strftime(edition))
+        recipe = edition_of(recipe, _scheduled_for().strftime(edition))
     console = Console()
     with RunFolder(runs / recipe.name) as folder, Fleet(recipe.engines, recipe.cluster) as fleet, ExitStack() as stack:
         folder.claim(recipe.model_dump(mode="json"))

@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 
 from ..schemas.errors import PlainError
-from .recipe import load
+from .recipe_file import load
 from .select_flow import load as load_selection
 
 STARTS_WITHIN_SECONDS = 300.0  # the server, on a busy small machine

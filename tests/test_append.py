@@ -12,7 +12,7 @@ from rookery.flows.append import Append, AppendError, Published, lacking
 from rookery.flows.build import build
 from rookery.flows.hub import Patience
 from rookery.flows.published import published
-from rookery.flows.recipe import RecipeError, parse
+from rookery.flows.recipe_file import RecipeError, edition_of, parse
 from rookery.flows.release import release
 from rookery.schemas.tables import Chat, Sampling, Turn, frame
 from rookery.tests.hub_server import serving
@@ -55,9 +55,9 @@ def chats(*texts: str) -> pl.DataFrame:
 @pytest.mark.usefixtures("ray_here", "prefect_server")
 def test_a_second_night_adds_no_duplicate_of_the_first(tmp_path):
     base = recipe()
-    first = build(base.edition("01"), tmp_path)
-    second = build(base.edition("02"), tmp_path)
-    third = build(base.edition("03"), tmp_path)
+    first = build(edition_of(base, "01"), tmp_path)
+    second = build(edition_of(base, "02"), tmp_path)
+    third = build(edition_of(base, "03"), tmp_path)
     said = [prompts(run) for run in (first, second, third)]
     everything = [text for night in said for text in night]
     assert all(said)
@@ -68,7 +68,7 @@ def test_a_second_night_adds_no_duplicate_of_the_first(tmp_path):
     assert named == {"night-01", "night-02"}, "each says what it repeats"
 
     before = digests(second)
-    assert build(base.edition("02"), tmp_path) == second, "it sees neither itself nor the night after"
+    assert build(edition_of(base, "02"), tmp_path) == second, "it sees neither itself nor the night after"
     assert digests(second) == before
 
 
@@ -175,7 +175,7 @@ def test_each_night_is_released_beside_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     base = recipe(rows=30)
-    nights = [build(base.edition(name), tmp_path) for name in ("01", "01-0", "02")]
+    nights = [build(edition_of(base, name), tmp_path) for name in ("01", "01-0", "02")]
     with serving() as hub:
         options = {"licence": "mit", "api": HfApi(endpoint=hub.url, token="hf_x"), "patience": QUICK}
         tags = [release(run, "me/pairs", date=f"2026-11-2{i}", **options).tag for i, run in enumerate(nights)]

@@ -10,7 +10,7 @@ from rookery.flows.budget import Budget, Price
 from rookery.flows.build import build
 from rookery.flows.durable import Spent
 from rookery.flows.ledger import Ledger, Pilot, cost_of, extrapolated, wilson
-from rookery.flows.recipe import RecipeError, parse
+from rookery.flows.recipe_file import RecipeError, parse
 from rookery.schemas.manifest import RunManifest, StageManifest
 
 FAKE = {"engine": "fake", "cpus": 0.1, "in_flight": 8}

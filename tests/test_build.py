@@ -9,7 +9,7 @@ import pytest
 
 from rookery.flows.build import build
 from rookery.flows.durable import StoreError
-from rookery.flows.recipe import parse
+from rookery.flows.recipe_file import parse
 from rookery.schemas.manifest import RunManifest, StageManifest
 
 pytestmark = pytest.mark.usefixtures("ray_here", "prefect_server")

@@ -15,7 +15,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from support import ROOT, free_port
 
 from rookery.flows.deploy import ServeError, read_recipe, read_selection, serve
-from rookery.flows.recipe import RecipeError, load, parse
+from rookery.flows.recipe_file import RecipeError, edition_of, load, parse
 from rookery.flows.select_flow import Selection, select
 
 PROJECT = yaml.safe_load((ROOT / "prefect.yaml").read_text())
@@ -54,12 +54,12 @@ def test_every_deployment_has_a_recipe_that_loads(told, monkeypatch):
 
 def test_an_edition_is_a_run_of_its_own():
     recipe = parse(dict(FAKE))
-    first, second = recipe.edition("2026-11-23"), recipe.edition("2026-11-24")
+    first, second = edition_of(recipe, "2026-11-23"), edition_of(recipe, "2026-11-24")
     assert (first.name, second.name) == ("night-2026-11-23", "night-2026-11-24")
     assert len({recipe.seed, first.seed, second.seed}) == 3
-    assert first == recipe.edition("2026-11-23")
+    assert first == edition_of(recipe, "2026-11-23")
     with pytest.raises(RecipeError, match="name"):
-        recipe.edition("23/11")
+        edition_of(recipe, "23/11")
 
 
 def test_a_folder_without_deployments_is_refused(tmp_path):

@@ -20,7 +20,7 @@ from rookery.data.world.exam import HELD_OUT, WorldExam
 from rookery.data.world.tasks import read_task
 from rookery.flows.build import build
 from rookery.flows.exam import ExamError, interval, load_exam
-from rookery.flows.recipe import RecipeError, load, parse
+from rookery.flows.recipe_file import RecipeError, load, parse
 from rookery.flows.training.spec import Trained, TrainingError
 from rookery.schemas.manifest import StageManifest
 

@@ -9,7 +9,7 @@ from prefect.artifacts import Artifact
 
 from rookery.flows.build import build
 from rookery.flows.load import Busy, Load
-from rookery.flows.recipe import parse
+from rookery.flows.recipe_file import parse
 
 RECIPE = {
     "name": "told",

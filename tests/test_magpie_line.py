@@ -5,7 +5,7 @@ import pytest
 from support import DEMO, ROOT
 
 from rookery.flows.build import build
-from rookery.flows.recipe import load, parse
+from rookery.flows.recipe_file import load, parse
 from rookery.schemas.tables import Turn, text_of
 
 RECIPES = sorted((ROOT / "data" / "recipes").glob("magpie-*.yaml"))
@@ -34,7 +34,7 @@ def test_there_is_a_recipe_for_each_form_of_the_method_and_each_of_the_papers_se
 def test_a_recipe_that_steers_a_model_without_a_system_slot_is_refused(tmp_path):
     from families import tokenizer
 
-    from rookery.flows.recipe import RecipeError
+    from rookery.flows.recipe_file import RecipeError
 
     tokenizer("gemma-2").save_pretrained(tmp_path / "gemma")
     (tmp_path / "gemma" / "config.json").write_text('{"model_type": "gemma2"}')

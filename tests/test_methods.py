@@ -8,7 +8,7 @@ from support import DEMO
 
 from rookery.flows.build import build
 from rookery.flows.codeclm import divergence
-from rookery.flows.recipe import RecipeError, parse
+from rookery.flows.recipe_file import RecipeError, parse
 
 CHAT = {"engine": "vllm", "model": str(DEMO / "chat"), "max_model_len": 1024, "enforce_eager": True}
 FAKE = {"engine": "fake", "words": 8}

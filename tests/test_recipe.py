@@ -6,7 +6,7 @@ import pytest
 import yaml
 from support import DEMO, ROOT
 
-from rookery.flows.recipe import RecipeError, load, parse
+from rookery.flows.recipe_file import RecipeError, load, parse
 
 GOOD = {"name": "a", "engines": {"main": {"engine": "fake"}}, "generate": {"method": "magpie", "rows": 3}}
 

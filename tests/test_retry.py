@@ -4,7 +4,7 @@ import pytest
 from test_budget import digests, recipe, stages
 
 from rookery.flows.build import build
-from rookery.flows.recipe import RecipeError, of_run
+from rookery.flows.recipe_file import RecipeError, of_run
 
 pytestmark = pytest.mark.usefixtures("ray_here", "prefect_server")
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from rookery.flows.build import build
-from rookery.flows.recipe import RecipeError, parse
+from rookery.flows.recipe_file import RecipeError, parse
 from rookery.flows.release import stage
 
 KEY = "sk-rookery-0123456789abcdef0123456789abcdef"

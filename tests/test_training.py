@@ -13,7 +13,7 @@ from support import DEMO
 
 from rookery.flows.build import build
 from rookery.flows.cluster import ClusterError, Crashed, Fleet
-from rookery.flows.recipe import RecipeError, parse
+from rookery.flows.recipe_file import RecipeError, parse
 from rookery.flows.training.spec import DPO, SFT, Job, Lora, Trained, TrainingError
 from rookery.schemas.manifest import StageManifest
 

@@ -5,7 +5,7 @@ import pytest
 
 from rookery.flows.build import build
 from rookery.flows.facts import read
-from rookery.flows.recipe import RecipeError, parse
+from rookery.flows.recipe_file import RecipeError, parse
 
 pytestmark = pytest.mark.usefixtures("ray_here", "prefect_server")
 
