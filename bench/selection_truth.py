@@ -1,6 +1,6 @@
 """Selectors against the truth of the demo world: how right is a model that was trained on the tenth each of them chose?
 
-    python bench/selection_truth.py [--rows 4000] [--share 0.1] [--seeds 2] [--draws 5] [--out runs/selection-truth]
+    python bench/selection_truth.py [--rows 2000] [--share 10%] [--seeds 2] [--draws 5] [--out runs/selection-truth]
 
 A pool of instructions and answers is written as pools are found: families of tasks in very unequal numbers (1/rank), a sixth of the
 rows variations of few tasks, copies, and answers that are right, wrong, cut off, refused, off the topic, or long and wrong. Each method
@@ -10,7 +10,8 @@ The base model is then trained on what was chosen (every arm with the same epoch
 tasks, none of them in the pool, answered greedily, marked by the world's checker.
 
 Intervals are 95% bootstrap intervals over questions and runs (seeds of the training; for `random` draws), differences to
-random paired by question. `right rows` is a draw from the rows the checker finds right: what perfect knowledge of the answers would give.
+random paired by question. What is there already (the pool, the choices, an arm's marks) is not made again, so the bench can be run in pieces.
+ `right rows` is a draw from the rows the checker finds right: what perfect knowledge of the answers would give.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -136,6 +137,8 @@ def trained(rows: pl.DataFrame, tokenizer: PreTrainedTokenizerFast, lesson: Less
     """The base model after supervised fine-tuning on the answers."""
     torch.manual_seed(seed)
     model = LlamaForCausalLM.from_pretrained(DEMO / "base", dtype=torch.float32).train()
+    if not rows.height:  # the base model as it is
+        return model.eval()
     examples = [
         encoded(
             dialogue("pool", [{"role": "user", "content": q}, {"role": "assistant", "content": a}], trained=("assistant",)),
@@ -195,25 +198,32 @@ def bootstrap(runs_RQ: np.ndarray, control_RQ: np.ndarray | None = None, resampl
     return float(low), float(high)
 
 
-def chosen(pool: Pool, told: argparse.Namespace, budget: int, out: Path) -> dict[str, list[np.ndarray]]:
-    """For each arm the rows of its runs."""
+def chosen(pool: Pool, told: argparse.Namespace, budget: int, out: Path) -> dict[str, list[list[int]]]:
+    """For each arm the rows of its runs; random first, since all are compared with it."""
+    if (out / "chosen.json").exists():
+        return json.loads((out / "chosen.json").read_text())
     targets().write_parquet(out / "targets.parquet")
     given = Given(tags="tags", targets=read_pool(str(out / "targets.parquet")), cache=out / "vectors", seed=told.seed)
     shared = Inputs(pool, given)
     _ = shared.vectors, shared.encoder
-    arms: dict[str, list[np.ndarray]] = {}
-    for method in told.methods or METHODS:
+    draws = [np.random.default_rng(draw) for draw in range(told.draws)]
+    arms = {"random": [rng.choice(pool.frame.height, budget, replace=False).tolist() for rng in draws]}
+    for method in METHODS:
         have = Inputs(pool, replace(given, score=SCORES.get(method, ("quality",))))
         have.__dict__.update(vectors=shared.vectors, encoder=shared.encoder)
         began = time.perf_counter()
         picks, _ = choose(method, have, budget)
         print(f"{method}: {len(picks)} rows in {time.perf_counter() - began:.1f} s", flush=True)
-        arms[method] = [picks.rows_K] * told.seeds
+        arms[method] = [picks.rows_K.tolist()] * told.seeds
     right = np.flatnonzero(pool.frame["truth"].to_numpy() == 1)
-    draws = [np.random.default_rng(draw) for draw in range(told.draws)]
-    arms["random"] = [rng.choice(pool.frame.height, budget, replace=False) for rng in draws]
-    arms["right rows"] = [rng.choice(right, budget, replace=False) for rng in draws[: told.seeds]]
-    return arms | {"all": [np.arange(pool.frame.height)]}
+    arms["right rows"] = [rng.choice(right, budget, replace=False).tolist() for rng in draws[: told.seeds]]
+    arms["all"] = [list(range(pool.frame.height))]
+    (out / "chosen.json").write_text(json.dumps(arms))
+    return arms
+
+
+def taken(pool: Pool, rows: list[int]) -> pl.DataFrame:
+    return pool.frame[pl.Series(rows, dtype=pl.UInt32)]
 
 
 def described(rows: pl.DataFrame) -> Line:
@@ -229,59 +239,66 @@ def described(rows: pl.DataFrame) -> Line:
 
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    asked.add_argument("--rows", type=int, default=4000)
+    asked.add_argument("--rows", type=int, default=2000)
     asked.add_argument("--share", default="10%")
     asked.add_argument("--seeds", type=int, default=2, help="trainings of each choice")
     asked.add_argument("--draws", type=int, default=5, help="draws of random rows, a training each")
     asked.add_argument("--seed", type=int, default=0, help="of the pool and of methods that draw")
     asked.add_argument("--epochs", type=int, default=Lesson.epochs)
     asked.add_argument("--rate", type=float, default=Lesson.rate)
-    asked.add_argument("--methods", nargs="*", help="instead of all")
+    asked.add_argument("--arms", type=int, default=99, help="stop after as many new arms")
     asked.add_argument("--out", type=Path, default=Path("runs/selection-truth"))
     told = asked.parse_args()
-    told.out.mkdir(parents=True, exist_ok=True)
-    if not (told.out / "pool.parquet").exists():
-        scored(written(told.rows, told.seed)).write_parquet(told.out / "pool.parquet")
-    pool, tokenizer = read_pool(str(told.out / "pool.parquet")), load_tokenizer(DEMO / "base")
-    truth, quality = pool.frame["truth"].to_numpy() == 1, pool.frame["quality"].to_numpy()
-    heading = {
-        "pool": described(pool.frame),
-        "sorts": dict(pool.frame["sort"].value_counts(sort=True).iter_rows()),
-        "quality_auc": auc(quality[truth].tolist(), quality[~truth].tolist()),
-        "questions": len(HELD_OUT.questions()),
-        "lesson": {"epochs": told.epochs, "batch": Lesson.batch, "rate": told.rate},
-    }
-    print(json.dumps(heading, indent=2), flush=True)
     lesson = Lesson(epochs=told.epochs, rate=told.rate)
-    marks = {"base": examined(LlamaForCausalLM.from_pretrained(DEMO / "base", dtype=torch.float32).eval(), tokenizer)[None]}
-    lines: dict[str, Line] = {"base": {}}
-    for arm, runs in sorted(chosen(pool, told, rows_of(told.share, pool.frame.height), told.out).items(), key=first_random):
+    out = told.out / f"{told.rows}-{told.share}-{told.seed}"
+    out.mkdir(parents=True, exist_ok=True)
+    if not (out / "pool.parquet").exists():
+        scored(written(told.rows, told.seed)).write_parquet(out / "pool.parquet")
+    pool, tokenizer = read_pool(str(out / "pool.parquet")), load_tokenizer(DEMO / "base")
+    heading = described_pool(pool.frame) | {"lesson": asdict(lesson)}
+    print(json.dumps(heading, indent=2), flush=True)
+    arms = {"base": [[]], **chosen(pool, told, rows_of(told.share, pool.frame.height), out)}
+    lines: dict[str, Line] = {}
+    marks: dict[str, np.ndarray] = {}
+    new = 0
+    for arm, runs in arms.items():
+        kept = out / f"{arm}-{lesson.epochs}-{lesson.rate}-{len(runs)}.npy"
         began = time.monotonic()
-        models = (trained(pool.frame[rows.tolist()], tokenizer, lesson, seed) for seed, rows in enumerate(runs))
-        marks[arm] = np.stack([examined(model, tokenizer) for model in models])
-        lines[arm] = {**described(pool.frame[runs[0].tolist()]), "runs": len(runs), "seconds": time.monotonic() - began}
-        reported(lines, marks, heading, told.out)
+        if not kept.exists():
+            if new == told.arms:
+                break
+            models = (trained(taken(pool, rows), tokenizer, lesson, seed) for seed, rows in enumerate(runs))
+            np.save(kept, np.stack([examined(model, tokenizer) for model in models]))
+            new += 1
+        marks[arm] = np.load(kept)
+        lines[arm] = described(taken(pool, runs[0])) if runs[0] else {}
+        lines[arm] |= marked(marks[arm], marks.get("random") if arm != "random" else None)
+        print(f"{arm} ({time.monotonic() - began:.0f} s)", json.dumps(lines[arm]), flush=True)
+    if "random" in marks:
+        lines["base"] |= marked(marks["base"], marks["random"])
+    (told.out / "truth.json").write_text(json.dumps({**heading, "arms": lines}, indent=2) + "\n")
     print(table(lines))
 
 
-def first_random(arm: tuple[str, object]) -> int:
-    """Random first, for all are compared with it."""
-    return 0 if arm[0] == "random" else 1
+def described_pool(pool: pl.DataFrame) -> Line:
+    """What there is to choose from, and how well `quality` tells right from wrong."""
+    truth_N, quality_N = pool["truth"].to_numpy() == 1, pool["quality"].to_numpy()
+    return {
+        "pool": described(pool),
+        "sorts": dict(pool["sort"].value_counts(sort=True).iter_rows()),
+        "quality_auc": auc(quality_N[truth_N].tolist(), quality_N[~truth_N].tolist()),
+        "questions": len(HELD_OUT.questions()),
+    }
 
 
-def reported(lines: dict[str, Line], marks: dict[str, np.ndarray], heading: Line, out: Path) -> None:
-    """Fills in the marks of the newest arm, says them, and writes all there is."""
-    arm = list(lines)[-1]
-    for name in {arm, "base"}:
-        low, high = bootstrap(marks[name])
-        lines[name] |= {"exam": float(marks[name].mean()), "low": low, "high": high}
-        if name != "random":
-            low, high = bootstrap(marks[name], marks["random"])
-            difference = float(marks[name].mean() - marks["random"].mean())
-            lines[name] |= {"minus_random": difference, "minus_low": low, "minus_high": high}
-    lines[arm]["by_run"] = [round(float(run.mean()), 4) for run in marks[arm]]
-    print(arm, json.dumps(lines[arm]), flush=True)
-    (out / "truth.json").write_text(json.dumps({**heading, "arms": lines}, indent=2) + "\n")
+def marked(runs_RQ: np.ndarray, random_RQ: np.ndarray | None) -> Line:
+    """An arm's mean mark and its difference to random, with intervals."""
+    low, high = bootstrap(runs_RQ)
+    line: Line = {"exam": float(runs_RQ.mean()), "low": low, "high": high, "by_run": runs_RQ.mean(axis=1).round(4).tolist()}
+    if random_RQ is not None:
+        low, high = bootstrap(runs_RQ, random_RQ)
+        line |= {"minus_random": float(runs_RQ.mean() - random_RQ.mean()), "minus_low": low, "minus_high": high}
+    return line
 
 
 def table(lines: dict[str, Line]) -> str:
