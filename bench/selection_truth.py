@@ -10,7 +10,7 @@ The base model is then trained on what was chosen (every arm with the same epoch
 tasks, none of them in the pool, answered greedily, marked by the world's checker.
 
 Intervals are 95% bootstrap intervals over questions and runs (seeds of the training; for `random` draws), differences to
-random paired by question. What is there already (the pool, the choices, an arm's marks) is not made again, so the bench can be run in pieces.
+random paired by question. What is there already (the pool, the choices, a run's marks) is not made again, so the bench can be run in pieces.
  `right rows` is a draw from the rows the checker finds right: what perfect knowledge of the answers would give.
 """
 
@@ -57,7 +57,7 @@ Line = dict[str, object]
 class Lesson:
     """How every arm is trained."""
 
-    epochs: int = 4
+    epochs: int = 3
     batch: int = 16  # rows to a step
     rate: float = 1e-3  # of AdamW: up over a twentieth of the steps, then down a cosine
     warmup: float = 0.05
@@ -166,7 +166,7 @@ def shuffled(examples: list[Encoded], size: int, seed: int) -> list[list[Encoded
 
 
 @torch.inference_mode()
-def examined(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, most_tokens: int = 80) -> np.ndarray:
+def examined(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, most_tokens: int = 64) -> np.ndarray:
     """The mark of each question of the exam, answered greedily."""
     questions = HELD_OUT.questions()
     prompts = [tokenizer.encode(rendered([{"role": "user", "content": one}]), add_special_tokens=False) for one in questions]
@@ -246,7 +246,7 @@ def main() -> None:
     asked.add_argument("--seed", type=int, default=0, help="of the pool and of methods that draw")
     asked.add_argument("--epochs", type=int, default=Lesson.epochs)
     asked.add_argument("--rate", type=float, default=Lesson.rate)
-    asked.add_argument("--arms", type=int, default=99, help="stop after as many new arms")
+    asked.add_argument("--trainings", type=int, default=-1, help="stop after as many; the next call goes on")
     asked.add_argument("--out", type=Path, default=Path("runs/selection-truth"))
     told = asked.parse_args()
     lesson = Lesson(epochs=told.epochs, rate=told.rate)
@@ -258,26 +258,29 @@ def main() -> None:
     heading = described_pool(pool.frame) | {"lesson": asdict(lesson)}
     print(json.dumps(heading, indent=2), flush=True)
     arms = {"base": [[]], **chosen(pool, told, rows_of(told.share, pool.frame.height), out)}
-    lines: dict[str, Line] = {}
-    marks: dict[str, np.ndarray] = {}
+    found: dict[str, list[np.ndarray]] = {}
     new = 0
-    for arm, runs in arms.items():
-        kept = out / f"{arm}-{lesson.epochs}-{lesson.rate}-{len(runs)}.npy"
-        began = time.monotonic()
+    for arm, number in in_turn(arms):
+        kept, began = out / f"{arm}-{number}-{lesson.epochs}-{lesson.rate}.npy", time.monotonic()
         if not kept.exists():
-            if new == told.arms:
+            if new == told.trainings:
                 break
-            models = (trained(taken(pool, rows), tokenizer, lesson, seed) for seed, rows in enumerate(runs))
-            np.save(kept, np.stack([examined(model, tokenizer) for model in models]))
+            np.save(kept, examined(trained(taken(pool, arms[arm][number]), tokenizer, lesson, number), tokenizer))
             new += 1
-        marks[arm] = np.load(kept)
-        lines[arm] = described(taken(pool, runs[0])) if runs[0] else {}
-        lines[arm] |= marked(marks[arm], marks.get("random") if arm != "random" else None)
-        print(f"{arm} ({time.monotonic() - began:.0f} s)", json.dumps(lines[arm]), flush=True)
-    if "random" in marks:
-        lines["base"] |= marked(marks["base"], marks["random"])
+        found.setdefault(arm, []).append(np.load(kept))
+        print(f"{arm} {number}: {found[arm][-1].mean():.3f} ({time.monotonic() - began:.0f} s)", flush=True)
+    lines: dict[str, Line] = {}
+    for arm, marks in found.items():
+        lines[arm] = described(taken(pool, arms[arm][0])) if arms[arm][0] else {}
+        lines[arm] |= marked(np.stack(marks), np.stack(found["random"]) if "random" in found and arm != "random" else None)
     (told.out / "truth.json").write_text(json.dumps({**heading, "arms": lines}, indent=2) + "\n")
     print(table(lines))
+
+
+def in_turn(arms: dict[str, list[list[int]]]) -> list[tuple[str, int]]:
+    """Arms and runs: all draws of `random`, then every arm's first run, then every arm's second."""
+    runs = [(arm, number) for arm in arms for number in range(len(arms[arm]))]
+    return sorted(runs, key=lambda run: -1 if run[0] in ("base", "random") else run[1])
 
 
 def described_pool(pool: pl.DataFrame) -> Line:
@@ -294,7 +297,13 @@ def described_pool(pool: pl.DataFrame) -> Line:
 def marked(runs_RQ: np.ndarray, random_RQ: np.ndarray | None) -> Line:
     """An arm's mean mark and its difference to random, with intervals."""
     low, high = bootstrap(runs_RQ)
-    line: Line = {"exam": float(runs_RQ.mean()), "low": low, "high": high, "by_run": runs_RQ.mean(axis=1).round(4).tolist()}
+    line: Line = {
+        "runs": len(runs_RQ),
+        "exam": float(runs_RQ.mean()),
+        "low": low,
+        "high": high,
+        "by_run": runs_RQ.mean(axis=1).round(4).tolist(),
+    }
     if random_RQ is not None:
         low, high = bootstrap(runs_RQ, random_RQ)
         line |= {"minus_random": float(runs_RQ.mean() - random_RQ.mean()), "minus_low": low, "minus_high": high}
@@ -308,7 +317,7 @@ def table(lines: dict[str, Line]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for arm, line in sorted(lines.items(), key=lambda one: -float(str(one[1]["exam"]))):
-        of_rows = [cell(line.get(name)) for name in ("rows", "right", "families", "distinct", "chars")]
+        of_rows = [cell(line.get(name)) for name in ("rows", "right", "families", "distinct", "chars", "runs")]
         exam = f"**{line['exam']:.3f}** ({line['low']:.3f} to {line['high']:.3f})"
         against = (
             "" if arm == "random" else f"{line['minus_random']:+.3f} ({line['minus_low']:+.3f} to {line['minus_high']:+.3f})"
