@@ -313,14 +313,16 @@ def marked(runs_RQ: np.ndarray, random_RQ: np.ndarray | None) -> Line:
 def table(lines: dict[str, Line]) -> str:
     """The arms, the best first."""
     made = [
-        "| chosen by | rows | right | families | distinct | chars | exam | minus random |",
-        "|---|---|---|---|---|---|---|---|",
+        "| chosen by | rows | right | families | distinct | chars | runs | exam | minus random |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for arm, line in sorted(lines.items(), key=lambda one: -float(str(one[1]["exam"]))):
         of_rows = [cell(line.get(name)) for name in ("rows", "right", "families", "distinct", "chars", "runs")]
         exam = f"**{line['exam']:.3f}** ({line['low']:.3f} to {line['high']:.3f})"
         against = (
-            "" if arm == "random" else f"{line['minus_random']:+.3f} ({line['minus_low']:+.3f} to {line['minus_high']:+.3f})"
+            f"{line['minus_random']:+.3f} ({line['minus_low']:+.3f} to {line['minus_high']:+.3f})"
+            if "minus_random" in line
+            else ""
         )
         made.append("| " + " | ".join([arm, *of_rows, exam, against]) + " |")
     return "\n".join(made)
