@@ -197,7 +197,7 @@ def part_duplicates_million() -> Figures:
     return part_duplicates((1_000_000,))
 
 
-def _semhash(maker: type, features_ND: np.ndarray) -> np.ndarray:
+def _semhash(maker: type, features_ND: np.ndarray, similarity: float = 0.95) -> np.ndarray:
     class Nothing:  # vectors are given, so it is never asked
         def encode(self, *_: object, **__: object) -> np.ndarray:
             raise AssertionError
@@ -205,26 +205,59 @@ def _semhash(maker: type, features_ND: np.ndarray) -> np.ndarray:
     records = [{"text": str(row)} for row in range(len(features_ND))]
     index = maker.from_embeddings(features_ND, records=records, columns=["text"], model=Nothing())
     kept_N = np.zeros(len(features_ND), dtype=bool)
-    kept_N[[int(record["text"]) for record in index.self_deduplicate(threshold=0.95).selected]] = True
+    kept_N[[int(record["text"]) for record in index.self_deduplicate(threshold=similarity).selected]] = True
     return kept_N
 
 
-def part_texts() -> Figures:
-    """1,000,000 short texts, a tenth with one word changed: exact and MinHash, from text to answer."""
-    rng = np.random.default_rng(3)
+def short_texts(size: int, words: np.ndarray) -> np.ndarray:
+    """Numbers of 16 words each; the last tenth are copies of the first with one word changed."""
+    rng, planted = np.random.default_rng(3), size // 10
+    drawn = rng.integers(len(words), size=(size - planted, 16))
+    changed = drawn[:planted].copy()
+    changed[np.arange(planted), rng.integers(16, size=planted)] = rng.integers(len(words), size=planted)
+    return np.vstack([drawn, changed])
+
+
+def part_texts(size: int = 1_000_000) -> Figures:
+    """Short texts, a tenth with one word changed: exact and MinHash, from text to answer."""
     words = np.array([f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in "bdfgklmnprstvz"])
-    drawn = rng.integers(len(words), size=(900_000, 16))
-    changed = drawn[:100_000].copy()
-    changed[np.arange(100_000), rng.integers(16, size=100_000)] = rng.integers(len(words), size=100_000)
-    texts = pl.Series([" ".join(row) for row in words[np.vstack([drawn, changed])]])
+    texts = pl.Series([" ".join(row) for row in words[short_texts(size, words)]])
     told: Figures = {}
     told["exact"], _ = seconds(lambda: exact(texts))
     told["minhash"], found = seconds(lambda: minhash(texts, similarity=0.6, words=2))
-    return told | {
-        "minhash_recall": float((~found.kept_N[900_000:]).mean()),
-        "minhash_false": int((~found.kept_N[:900_000]).sum()),
-        "peak_gib": peak_gib(),
-    }
+    return told | _planted(found.kept_N, "minhash") | {"peak_gib": peak_gib()}
+
+
+def part_texts_as_vectors(size: int = 100_000) -> Figures:
+    """The same texts by meaning: semhash and ours on the mean of their words' vectors, as static encoders make them."""
+    from semhash import SemHash
+
+    words = np.arange(840)
+    table_WD = np.random.default_rng(4).normal(size=(len(words), 256)).astype(np.float32)
+    features_ND = np.empty((size, 256), dtype=np.float32)
+    for start, block in enumerate(np.array_split(short_texts(size, words), max(1, size // 10_000))):
+        part = slice(start * 10_000, start * 10_000 + len(block))
+        features_ND[part] = table_WD[block].mean(axis=1)
+    features_ND /= np.linalg.norm(features_ND, axis=1, keepdims=True)
+    told: Figures = {}
+    for name, work in {
+        "cells": lambda: semantic_in_cells(features_ND, similarity=0.85).kept_N,
+        "semhash": lambda: _semhash(SemHash, features_ND, 0.85),
+    }.items():
+        told[name], kept_N = seconds(work)
+        told |= _planted(kept_N, name)
+        print(name, told, flush=True)
+    return told | {"peak_gib": peak_gib()}
+
+
+def part_texts_as_vectors_million() -> Figures:
+    return part_texts_as_vectors(1_000_000)
+
+
+def _planted(kept_N: np.ndarray, name: str) -> Figures:
+    """How many of the planted copies, the last tenth, were found; and how many others went."""
+    first = len(kept_N) - len(kept_N) // 10
+    return {f"{name}_recall": float((~kept_N[first:]).mean()), f"{name}_others": int((~kept_N[:first]).sum())}
 
 
 PARTS = {name.removeprefix("part_"): work for name, work in list(globals().items()) if name.startswith("part_")}

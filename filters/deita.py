@@ -7,8 +7,8 @@ trailing blank makes the bare digit the next token). score = Σ k p_k over the d
   scored (theirs: every pair after it is shifted by one).
 - What cannot be scored is null with a reason, and so is the row's total (theirs under vLLM: 3.0, in silence, as soon as
   one digit is missing from the reported probabilities).
-- Any model that speaks the LLM protocol may score. The released scorers were trained on the bare prompt: serve them with a
-  chat template that prints the message alone, `{{ messages[0]['content'] }}`.
+- The prompt goes out bare, as the scorers were trained: no chat template, the tokenizer's usual beginning-of-text token, and the
+  digit's token as it goes on from the trailing blank. `bare: false` puts it into the chat template, for any model that chats.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ class Deita(Step):
     method: Literal["deita"] = "deita"
     complexity_engine: str = Field("complexity", description="which engine scores the query")
     quality_engine: str = Field("quality", description="which engine scores the answer")
+    bare: bool = Field(
+        True, description="send the prompt as it stands; false: in the model's chat template, for a judge that chats"
+    )
     reduction: Literal["sum", "mean", "max", "first"] = Field("sum", description="over turns; the paper sums")
     most_chars: int = Field(6000, gt=0, description="of an answer: a longer one loses its beginning, and the score says so")
     least_mass: float = Field(0.05, ge=0, le=1, description="probability that the digits must hold together, else no score")
@@ -57,7 +60,7 @@ class Deita(Step):
         return [*scores, self._total(row.id, products, f"{complexity.model}, {quality.model}")]
 
     async def _score(self, about: str, name: str, question: str, llm: LLM, said: str | None) -> Score:
-        choice = await llm.choose([Turn("user", question)], DIGITS)
+        choice = await llm.choose(question if self.bare else [Turn("user", question)], DIGITS)
         if choice.finish == "error":
             return Score(about, name, None, None, llm.model, choice.error)
         if choice.mass < self.least_mass:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -143,16 +144,31 @@ def _given(
 
 @contextmanager
 def _bar() -> Iterator[Progress]:
-    """A line of progress on a terminal, from the third second on."""
-    console, began, said = Console(stderr=True), time.monotonic(), [0.0]
+    """A line of progress, from the third second on; where a method cannot count its work, the seconds it has taken."""
+    console, began, ended = Console(stderr=True), time.monotonic(), threading.Event()
+    pause = 0.5 if console.is_terminal else 5.0
+    said = [began - pause]
+
+    def say(text: str, quiet: float) -> None:
+        now = time.monotonic()
+        if now - began > 2 and now - said[0] > quiet:
+            said[0] = now
+            console.print(text, end="\r" if console.is_terminal else "\n", highlight=False)
 
     def progress(done: int, of: int) -> None:
-        now = time.monotonic()
-        if now - began > 2 and now - said[0] > (0.5 if console.is_terminal else 5):
-            said[0] = now
-            console.print(f"{done:,} of {of:,}", end="\r" if console.is_terminal else "\n", highlight=False)
+        say(f"{done:,} of {of:,}", pause)
 
-    yield progress
+    def wait() -> None:
+        while not ended.wait(0.5):
+            say(f"working, {time.monotonic() - began:.0f} s", max(2.0, pause))
+
+    waiting = threading.Thread(target=wait, daemon=True)
+    waiting.start()
+    try:
+        yield progress
+    finally:
+        ended.set()
+        waiting.join()
 
 
 @contextmanager

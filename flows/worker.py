@@ -195,8 +195,8 @@ class Remote:
     ) -> Reply:
         return await next(self._actors).chat.remote(turns, decoding, seed, schema, speaker)
 
-    async def choose(self, turns: Sequence[Turn], options: Sequence[str]) -> Choice:
-        return await next(self._actors).choose.remote(turns, options)
+    async def choose(self, asked: str | Sequence[Turn], options: Sequence[str]) -> Choice:
+        return await next(self._actors).choose.remote(asked, options)
 
     async def score(self, turns: Sequence[Turn]) -> Reward:
         return await next(self._actors).score.remote(turns)

@@ -94,8 +94,11 @@ class LLM(Protocol):
         """
         ...
 
-    async def choose(self, turns: Sequence[Turn], options: Sequence[str]) -> Choice:
-        """How likely each option is as the first token of the answer: the judge's primitive."""
+    async def choose(self, asked: str | Sequence[Turn], options: Sequence[str]) -> Choice:
+        """How likely each option is as the first token of the answer: the judge's primitive.
+
+        Raw text is asked as it stands, without a chat template, and the option goes on from its last character.
+        """
         ...
 
     async def score(self, turns: Sequence[Turn]) -> Reward:

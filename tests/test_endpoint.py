@@ -67,6 +67,16 @@ def test_chat_user_turn_choice_and_raw_text(engine):
     assert sum(choice.probabilities.values()) == pytest.approx(1.0)
 
 
+def test_a_choice_after_raw_text_is_asked_without_a_template(engine):
+    async def asked():
+        rendered = engine.chatter.render(QUESTION, True)
+        return await asyncio.gather(engine.choose(QUESTION, list("123456789")), engine.choose(rendered, list("123456789")))
+
+    in_template, raw = asyncio.run(asked())
+    assert raw.probabilities == pytest.approx(in_template.probabilities, abs=1e-6)
+    assert raw.mass == pytest.approx(in_template.mass, abs=1e-6)
+
+
 def test_a_schema_is_obeyed(engine):
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
     reply = asyncio.run(engine.chat(QUESTION, Decoding(max_tokens=32), 1, schema))

@@ -60,6 +60,14 @@ def test_a_choice_does_not_depend_on_the_batch_and_adds_up(engine):
         assert 0.0 < choice.mass <= 1.0 + 1e-6
 
 
+def test_a_choice_after_raw_text_is_asked_without_a_template(engine):
+    digits = list("123456789")
+    rendered = engine.chatter.render(QUESTION, True)
+    in_template, raw, bare = ask(*(engine.choose(asked, digits) for asked in (QUESTION, rendered, QUESTION[0].content)))
+    assert raw == in_template
+    assert bare != in_template
+
+
 def test_options_that_begin_alike_are_refused(engine):
     with pytest.raises(ValueError, match="do not begin with different tokens"):
         ask(engine.choose(QUESTION, ["A", "A"]))

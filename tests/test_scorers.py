@@ -29,8 +29,9 @@ class Digits:
     def __init__(self, *digits, mass=1.0, error=""):
         self.digits, self.mass, self.error, self.asked = list(digits), mass, error, []
 
-    async def choose(self, turns, options):
-        self.asked.append(turns[-1].content)
+    async def choose(self, asked, options):
+        self.bare = isinstance(asked, str)
+        self.asked.append(asked if self.bare else asked[-1].content)
         if self.error:
             return Choice(finish="error", error=self.error)
         digit = self.digits[(len(self.asked) - 1) % len(self.digits)]
@@ -55,7 +56,38 @@ def test_prompts_are_the_authors_byte_for_byte():
     c, q = Digits("5"), Digits("4")
     scores = scored(Deita(), ONE, c, q)
     assert (c.asked, q.asked) == ([COMPLEXITY], [QUALITY])
+    assert (c.bare, q.bare) == (True, True)
     assert {name: score.value for name, score in scores.items()} == {"complexity.0": 5, "quality.0": 4, "deita": 20}
+
+
+def test_a_judge_that_chats_gets_the_same_words_as_a_message():
+    c, q = Digits("5"), Digits("4")
+    assert scored(Deita(bare=False), ONE, c, q)["deita"].value == 20
+    assert (c.asked, q.asked) == ([COMPLEXITY], [QUALITY])
+    assert (c.bare, q.bare) == (False, False)
+
+
+def test_digits_go_on_from_the_blank_that_ends_the_prompt():
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    from rookery.flows.engines.tokens import option_ids
+
+    letters = sorted({*COMPLEXITY.replace(" ", "▁"), *QUALITY.replace(" ", "▁"), *DIGITS, "▁"})
+    llama = Tokenizer(models.BPE({letter: number for number, letter in enumerate(letters)}, []))
+    llama.pre_tokenizer, llama.decoder = pre_tokenizers.Metaspace(prepend_scheme="first"), decoders.Metaspace()
+    llama = PreTrainedTokenizerFast(tokenizer_object=llama)
+    assert len(llama.encode("1")) == 2  # a blank comes first, as in LLaMA's and Mistral's tokenizers
+    with pytest.raises(ValueError, match="do not begin with different tokens"):
+        option_ids(llama, DIGITS)
+    for asked in (COMPLEXITY, QUALITY):
+        assert option_ids(llama, DIGITS, after=asked) == [letters.index(digit) for digit in DIGITS]
+        assert llama.encode(asked)[-1] == letters.index("▁")
+
+    merged = {**{"Ġ": 0, ":": 1}, **{digit: 2 + i for i, digit in enumerate(DIGITS)}}
+    gpt2 = Tokenizer(models.BPE({**merged, **{f"Ġ{d}": 8 + i for i, d in enumerate(DIGITS)}}, [("Ġ", d) for d in DIGITS]))
+    gpt2.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    assert option_ids(PreTrainedTokenizerFast(tokenizer_object=gpt2), DIGITS, after=": ") == [merged[digit] for digit in DIGITS]
 
 
 def test_expectation():

@@ -1,6 +1,7 @@
 """Selection from files: any format, any order of rows, what is dropped and why, the comparison, the command line."""
 
 import json
+import time
 
 import numpy as np
 import polars as pl
@@ -181,6 +182,15 @@ def test_the_command_line(tmp_path, frame):
     done = CliRunner().invoke(app, ["select", *shared, "--out", str(tmp_path / "o"), "--method", "nope"])
     assert done.exit_code == 1
     assert "no method 'nope'" in done.output
+
+
+def test_work_that_counts_nothing_still_shows_that_it_goes_on(capsys):
+    with select_cli._bar() as progress:
+        began = time.monotonic()
+        while "working" not in (shown := capsys.readouterr().err):
+            assert time.monotonic() - began < 60, shown
+            time.sleep(0.1)
+        progress(3, 1000)
 
 
 def _written(frame, folder):

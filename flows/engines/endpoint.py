@@ -101,34 +101,49 @@ class EndpointEngine:
         reply = self._drawn(said, (), answer.choices[0].finish_reason, None, answer.usage).reply()
         return replace(reply, reasoning=named.get("reasoning_content") or named.get("reasoning") or inside)
 
-    async def choose(self, turns: Sequence[Turn], options: Sequence[str]) -> Choice:
+    async def choose(self, asked: str | Sequence[Turn], options: Sequence[str]) -> Choice:
         """Probabilities of the options among the 20 likeliest first tokens, which is what the protocol gives."""
         from openai import OpenAIError
 
         try:
-            answer = await self._ask(
-                lambda: self._client.chat.completions.create(
-                    model=self.model,
-                    messages=_messages(turns),
-                    temperature=0.0,
-                    max_tokens=1,
-                    logprobs=True,
-                    top_logprobs=20,
-                )
-            )
+            likeliest = await (self._first_after(asked) if isinstance(asked, str) else self._first_of_answer(asked))
         except OpenAIError as error:
             return Choice(finish="error", error=self._why(error))
-        logprobs = answer.choices[0].logprobs
-        if logprobs is None or not logprobs.content:
+        if not likeliest:
             return Choice(finish="error", error=f"{self._spec.url} gives no log-probabilities; judge with another engine")
         shares = dict.fromkeys(options, 0.0)
-        for seen in logprobs.content[0].top_logprobs:
-            if seen.token in shares:
-                shares[seen.token] += exp(seen.logprob)
+        for token, logprob in likeliest:
+            if token in shares:
+                shares[token] += exp(logprob)
         mass = sum(shares.values())
         if not mass > 0.0:
             return Choice(finish="error", error=f"none of {list(options)} is among the 20 likeliest first tokens")
         return Choice({name: share / mass for name, share in shares.items()}, mass)
+
+    async def _first_of_answer(self, turns: Sequence[Turn]) -> list[tuple[str, float]]:
+        """The likeliest first tokens of an answer and their log-probabilities, by the chat route."""
+        answer = await self._ask(
+            lambda: self._client.chat.completions.create(
+                model=self.model,
+                messages=_messages(turns),
+                temperature=0.0,
+                max_tokens=1,
+                logprobs=True,
+                top_logprobs=20,
+            )
+        )
+        logprobs = answer.choices[0].logprobs
+        return (
+            [(seen.token, seen.logprob) for seen in logprobs.content[0].top_logprobs] if logprobs and logprobs.content else []
+        )
+
+    async def _first_after(self, text: str) -> list[tuple[str, float]]:
+        """The likeliest tokens after raw text and their log-probabilities, by the completions route."""
+        answer = await self._ask(
+            lambda: self._client.completions.create(model=self.model, prompt=text, temperature=0.0, max_tokens=1, logprobs=20)
+        )
+        logprobs = answer.choices[0].logprobs
+        return list(logprobs.top_logprobs[0].items()) if logprobs and logprobs.top_logprobs else []
 
     async def score(self, turns: Sequence[Turn]) -> Reward:
         """Not part of the protocol."""

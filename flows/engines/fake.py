@@ -51,8 +51,8 @@ class FakeEngine:
         self.tokens_out += len(text.split())
         return Reply(text, "stop", len(prompt.split()), len(text.split()))
 
-    async def choose(self, turns: Sequence[Turn], options: Sequence[str]) -> Choice:
-        draw = await self._draw(text_of(turns), 0)
+    async def choose(self, asked: str | Sequence[Turn], options: Sequence[str]) -> Choice:
+        draw = await self._draw(asked if isinstance(asked, str) else text_of(asked), 0)
         if draw is None:
             return Choice(finish="error", error="injected fault")
         weights = [draw.random() + 0.01 for _ in options]

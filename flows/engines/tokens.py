@@ -189,13 +189,22 @@ class Chatter:
         return [f"\n{word}\n" for word in words[:1]]
 
 
-def option_ids(tokenizer: Tokenizer, options: Sequence[str]) -> list[int]:
-    """The token with which each option begins.
+def option_ids(tokenizer: Tokenizer, options: Sequence[str], after: str = "") -> list[int]:
+    """The token with which each option begins, going on from raw text `after`.
+
+    Alone, SentencePiece writes LLaMA's "1" as a blank and a bare 1; after a prompt that ends with a blank only the bare 1
+    is left to say. So an option is encoded with what stands before it. Where the two would share a token (GPT-2's " 1"), a model
+    that was given the blank can but say the option without it.
 
     Raises:
         ValueError: if two options begin with the same token, for then their probabilities cannot be told apart.
     """
-    ids = [tokenizer.encode(option, add_special_tokens=False)[0] for option in options]
+    tail = after[-16:]
+    before = tokenizer.encode(tail, add_special_tokens=False) if tail else []
+    joined = [tokenizer.encode(tail + option, add_special_tokens=False) for option in options]
+    goes_on = all(ids[: len(before)] == before and len(ids) > len(before) for ids in joined)
+    alone = [tokenizer.encode(option, add_special_tokens=False) for option in options]
+    ids = [one[len(before)] for one in joined] if goes_on else [one[0] for one in alone]
     if len(set(ids)) < len(ids):
         raise ValueError(f"options {list(options)} do not begin with different tokens ({ids}); use digits or letters")
     return ids

@@ -92,9 +92,12 @@ class VllmEngine:
             asked.add_done_callback(lambda _: self._greedy.pop(key))
         return await asyncio.shield(asked)
 
-    async def choose(self, turns: Sequence[Turn], options: Sequence[str]) -> Choice:
+    async def choose(self, asked: str | Sequence[Turn], options: Sequence[str]) -> Choice:
         """Probabilities of the options as the answer's first token, from that token's log-probabilities."""
-        prompt_ids, option = self.chatter.answer_ids(turns), option_ids(self._tokenizer, options)
+        if isinstance(asked, str):
+            prompt_ids, option = self._tokenizer.encode(asked), option_ids(self._tokenizer, options, after=asked)
+        else:
+            prompt_ids, option = self.chatter.answer_ids(asked), option_ids(self._tokenizer, options)
         if fault := self._too_long(prompt_ids):
             return Choice(finish="error", error=fault)
         params = self._sampling(

@@ -29,8 +29,8 @@ class Witness:
     ) -> Reply:
         return self._seen(await self._llm.chat(turns, decoding, seed, schema, speaker))
 
-    async def choose(self, turns: Sequence[Turn], options: Sequence[str]) -> Choice:
-        choice = await self._llm.choose(turns, options)
+    async def choose(self, asked: str | Sequence[Turn], options: Sequence[str]) -> Choice:
+        choice = await self._llm.choose(asked, options)
         self.failed |= choice.finish == "error"
         return choice
 
