@@ -83,13 +83,16 @@ def density(
 ) -> np.ndarray:
     """σ of each row within a reference pool, of which copies of one direction count once; the row itself does not.
 
+    Copies have the same σ to the last bit, whatever block they fell into: else rounding and not the id would break their tie.
     Exact neighbours of a million rows take hours: `find=neighbours_in_cells` is the approximation for those.
     """
     distinct_MD = np.unique(scaled(reference_MD, lengths(reference_MD), np.float32).round(6), axis=0)
-    found = find(features_ND, distinct_MD, min(NEAREST + 1, len(distinct_MD)))
-    squared_NK = np.maximum(2.0 - 2.0 * found.similarity_QK.astype(np.float64), 0.0)[:, 1:]
-    mean_N = squared_NK.mean(axis=1) if squared_NK.shape[1] else np.ones(len(features_ND))
-    return 1.0 / (mean_N + 1e-9) ** power
+    unit_ND = scaled(features_ND, lengths(features_ND), np.float32).round(6)
+    _, first_U, back_N = np.unique(unit_ND, axis=0, return_index=True, return_inverse=True)
+    found = find(features_ND[first_U], distinct_MD, min(NEAREST + 1, len(distinct_MD)))
+    squared_UK = np.maximum(2.0 - 2.0 * found.similarity_QK.astype(np.float64), 0.0)[:, 1:]
+    mean_U = squared_UK.mean(axis=1) if squared_UK.shape[1] else np.ones(len(first_U))
+    return (1.0 / (mean_U + 1e-9) ** power)[back_N]
 
 
 class _Sums:
