@@ -6,8 +6,9 @@ A pool of instructions and answers is written as pools are found: families of ta
 rows variations of few tasks, copies, and answers that are right, wrong, cut off, refused, off the topic, or long and wrong. Each method
 chooses as `rookery select` would, seeing no truth: vectors of the embedded encoder; `quality` from the demo reward model; IFD from the base
 model; tags of the world's own kinds; `complexity` is the world's label of difficulty, a better scorer than anyone has.
-The base model is then trained on what was chosen (every arm with the same epochs, rate and batch) and sits `world.exam`: held-out
-tasks, none of them in the pool, answered greedily, marked by the world's checker.
+The base model is then trained on what was chosen (every arm with the same epochs, rate and batch) and sits two exams: held-out tasks in
+the pool's mix of families, and `world.exam`, whose mix is even; answered greedily, marked by the world's checker. On a busy machine set
+`OMP_NUM_THREADS=1`: threads that wait for one another cost more than they bring.
 
 Intervals are 95% bootstrap intervals over questions and runs (seeds of the training; for `random` draws), differences to
 random paired by question. What is there already (the pool, the choices, a run's marks) is not made again, so the bench can be run in pieces.
@@ -32,6 +33,7 @@ from rookery.data.world.exam import HELD_OUT
 from rookery.data.world.examples import dialogue
 from rookery.data.world.kinds import DIFFICULTIES
 from rookery.data.world.probes import auc, rendered
+from rookery.data.world.prose import as_seed_text
 from rookery.data.world.reward import scores as rewards
 from rookery.data.world.tagging import other_tags
 from rookery.data.world.tasks import FAMILIES, Task, draw_task, right_reply, wrap, wrong_reply
@@ -49,7 +51,7 @@ METHODS = (
     "ifd", "rds", "highest", "longest",
 )  # fmt: skip
 SORTS = {"right": 0.50, "wrong": 0.28, "cut": 0.07, "off the topic": 0.05, "long and wrong": 0.05, "refused": 0.05}
-Message = dict[str, str]
+SKEW = [1 / rank for rank in range(1, len(FAMILIES) + 1)]  # of the families, in an order that the seed draws
 Line = dict[str, object]
 
 
@@ -57,9 +59,9 @@ Line = dict[str, object]
 class Lesson:
     """How every arm is trained."""
 
-    epochs: int = 3
+    epochs: int = 6
     batch: int = 16  # rows to a step
-    rate: float = 1e-3  # of AdamW: up over a twentieth of the steps, then down a cosine
+    rate: float = 2e-3  # of AdamW: up over a twentieth of the steps, then down a cosine
     warmup: float = 0.05
 
 
@@ -67,7 +69,7 @@ def written(count: int, seed: int) -> pl.DataFrame:
     """The pool: instruction, response, complexity, tags; and what methods may not see: sort, family and truth."""
     rng = Random(seed)
     families = rng.sample(FAMILIES, len(FAMILIES))
-    shares = [1 / rank for rank in range(1, len(families) + 1)]
+    shares = SKEW
     crowds = [draw_task(rng, rng.choices(families, shares)[0], constrained=0.1, wrapped=0.0) for _ in range(count // 120)]
     asked, rows = set(HELD_OUT.questions()), []
     while len(rows) < count:
@@ -91,6 +93,17 @@ def written(count: int, seed: int) -> pl.DataFrame:
             "truth": HELD_OUT.grade(instruction, response),
         })  # fmt: skip
     return pl.DataFrame(rows).with_columns(id=pl.Series([f"{i:06d}" for i in range(count)]))
+
+
+def questions(pool: pl.DataFrame, seed: int, count: int = 500) -> list[str]:
+    """Held out, in the pool's own mix of families; then those of the world's exam, whose mix is even."""
+    rng, families = Random(f"exam {seed}"), Random(seed).sample(FAMILIES, len(FAMILIES))
+    known, drawn = set(pool["instruction"]), dict[str, None]()
+    while len(drawn) < count:
+        text = as_seed_text(draw_task(rng, rng.choices(families, SKEW)[0], wrapped=0.1, constrained=0.1))
+        if text not in known:
+            drawn[text] = None
+    return [*drawn, *HELD_OUT.questions()]
 
 
 def answered(task: Task, sort: str, rng: Random) -> str:
@@ -166,11 +179,12 @@ def shuffled(examples: list[Encoded], size: int, seed: int) -> list[list[Encoded
 
 
 @torch.inference_mode()
-def examined(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, most_tokens: int = 64) -> np.ndarray:
-    """The mark of each question of the exam, answered greedily."""
-    questions = HELD_OUT.questions()
-    prompts = [tokenizer.encode(rendered([{"role": "user", "content": one}]), add_special_tokens=False) for one in questions]
-    marks_Q = np.zeros(len(questions))
+def examined(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, asked: list[str], most_tokens: int = 64
+) -> np.ndarray:
+    """The mark of each question, answered greedily."""
+    prompts = [tokenizer.encode(rendered([{"role": "user", "content": one}]), add_special_tokens=False) for one in asked]
+    marks_Q = np.zeros(len(asked))
     order = sorted(range(len(questions)), key=lambda q: len(prompts[q]))
     for start in range(0, len(order), 128):
         part = order[start : start + 128]
@@ -181,7 +195,7 @@ def examined(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, most_t
             ids_BT, attention_mask=mask_BT, max_new_tokens=most_tokens, do_sample=False, eos_token_id=[2, 0], pad_token_id=0
         )
         for q, reply in zip(part, tokenizer.batch_decode(said_BT[:, width:], skip_special_tokens=True), strict=True):
-            marks_Q[q] = HELD_OUT.grade(questions[q], reply)
+            marks_Q[q] = HELD_OUT.grade(asked[q], reply)
     return marks_Q
 
 
@@ -258,6 +272,7 @@ def main() -> None:
     heading = described_pool(pool.frame) | {"lesson": asdict(lesson)}
     print(json.dumps(heading, indent=2), flush=True)
     arms = {"base": [[]], **chosen(pool, told, rows_of(told.share, pool.frame.height), out)}
+    exam = questions(pool.frame, told.seed)
     found: dict[str, list[np.ndarray]] = {}
     new = 0
     for arm, number in in_turn(arms):
@@ -265,14 +280,18 @@ def main() -> None:
         if not kept.exists():
             if new == told.trainings:
                 break
-            np.save(kept, examined(trained(taken(pool, arms[arm][number]), tokenizer, lesson, number), tokenizer))
+            np.save(kept, examined(trained(taken(pool, arms[arm][number]), tokenizer, lesson, number), tokenizer, exam))
             new += 1
         found.setdefault(arm, []).append(np.load(kept))
         print(f"{arm} {number}: {found[arm][-1].mean():.3f} ({time.monotonic() - began:.0f} s)", flush=True)
     lines: dict[str, Line] = {}
+    even = len(exam) - len(HELD_OUT.questions())
     for arm, marks in found.items():
         lines[arm] = described(taken(pool, arms[arm][0])) if arms[arm][0] else {}
-        lines[arm] |= marked(np.stack(marks), np.stack(found["random"]) if "random" in found and arm != "random" else None)
+        lines[arm]["runs"] = len(marks)
+        for name, part in (("pool's mix", slice(even)), ("even mix", slice(even, None))):
+            random_RQ = np.stack(found["random"])[:, part] if "random" in found and arm != "random" else None
+            lines[arm][name] = marked(np.stack(marks)[:, part], random_RQ)
     (told.out / "truth.json").write_text(json.dumps({**heading, "arms": lines}, indent=2) + "\n")
     print(table(lines))
 
@@ -290,7 +309,6 @@ def described_pool(pool: pl.DataFrame) -> Line:
         "pool": described(pool),
         "sorts": dict(pool["sort"].value_counts(sort=True).iter_rows()),
         "quality_auc": auc(quality_N[truth_N].tolist(), quality_N[~truth_N].tolist()),
-        "questions": len(HELD_OUT.questions()),
     }
 
 
@@ -298,7 +316,6 @@ def marked(runs_RQ: np.ndarray, random_RQ: np.ndarray | None) -> Line:
     """An arm's mean mark and its difference to random, with intervals."""
     low, high = bootstrap(runs_RQ)
     line: Line = {
-        "runs": len(runs_RQ),
         "exam": float(runs_RQ.mean()),
         "low": low,
         "high": high,
@@ -312,20 +329,20 @@ def marked(runs_RQ: np.ndarray, random_RQ: np.ndarray | None) -> Line:
 
 def table(lines: dict[str, Line]) -> str:
     """The arms, the best first."""
-    made = [
-        "| chosen by | rows | right | families | distinct | chars | runs | exam | minus random |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for arm, line in sorted(lines.items(), key=lambda one: -float(str(one[1]["exam"]))):
-        of_rows = [cell(line.get(name)) for name in ("rows", "right", "families", "distinct", "chars", "runs")]
-        exam = f"**{line['exam']:.3f}** ({line['low']:.3f} to {line['high']:.3f})"
-        against = (
-            f"{line['minus_random']:+.3f} ({line['minus_low']:+.3f} to {line['minus_high']:+.3f})"
-            if "minus_random" in line
-            else ""
-        )
-        made.append("| " + " | ".join([arm, *of_rows, exam, against]) + " |")
-    return "\n".join(made)
+    columns = ("rows", "right", "families", "distinct", "chars", "runs")
+    made = [["chosen by", *columns, "pool's mix", "minus random", "even mix", "minus random"]]
+    made.append(["---"] * len(made[0]))
+    for arm, line in sorted(lines.items(), key=lambda one: -one[1]["pool's mix"]["exam"]):  # type: ignore[index,call-overload]
+        cells = [arm, *(cell(line.get(name)) for name in columns)]
+        for name in ("pool's mix", "even mix"):
+            exam = dict(line[name])  # type: ignore[call-overload]
+            cells.append(f"**{exam['exam']:.3f}** ({exam['low']:.3f} to {exam['high']:.3f})")
+            against = "minus_random" in exam
+            cells.append(
+                f"{exam['minus_random']:+.3f} ({exam['minus_low']:+.3f} to {exam['minus_high']:+.3f})" if against else ""
+            )
+        made.append(cells)
+    return "\n".join("| " + " | ".join(row) + " |" for row in made)
 
 
 def cell(value: object) -> str:
